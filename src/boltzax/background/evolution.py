@@ -1,0 +1,139 @@
+"""Homogeneous universe: densities, expansion rate, conformal time and horizons.
+
+Densities are rho = 8 pi G rho_physical / 3 in 1/Mpc^2, so that H^2 is their sum (flat).
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from boltzax.background import massive_neutrinos as ncdm
+from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4
+from boltzax.numerics.quadrature import cumulative, gauss_legendre
+from boltzax.numerics.table import UniformTable
+
+LN_A_START = -24.0  # conformal time ~ 1e-5 Mpc: before the earliest start of any mode
+_GAUSS, _WEIGHT = gauss_legendre(4, 0.0, 1.0)
+
+
+class Background(eqx.Module):
+    """Densities today, and tables of the expansion history.
+
+    rho_*: today's density of each species times its scaling (photons, ur: rho a^4; b, cdm: rho a^3) [1/Mpc^2].
+    H0 [1/Mpc], tau_0 conformal time today [Mpc], age [Gyr], N_eff effective number of neutrinos when relativistic.
+    """
+
+    H0: Float[Array, ""]
+    rho_g: Float[Array, ""]
+    rho_ur: Float[Array, ""]
+    rho_b: Float[Array, ""]
+    rho_cdm: Float[Array, ""]
+    rho_lambda: Float[Array, ""]
+    rho_ncdm_massless: Float[Array, " n_ncdm"]
+    M_ncdm: Float[Array, " n_ncdm"]
+    N_eff: Float[Array, ""]
+    tau_0: Float[Array, ""]
+    age: Float[Array, ""]
+    table: UniformTable  # over ln a: ln tau, ln r_s, proper time
+
+    def rho_ncdm(self, a: Float[Array, "*s"]) -> tuple[Float[Array, "*s n"], Float[Array, "*s n"]]:
+        """Density and pressure of each massive species at scale factor a [1/Mpc^2]."""
+        rho, pressure = ncdm.density_and_pressure(a[..., None] * self.M_ncdm)
+        scale = self.rho_ncdm_massless / a[..., None] ** 4
+        return scale * rho, scale * pressure
+
+    def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Expansion rate H [1/Mpc] in cosmic time."""
+        a = jnp.exp(jnp.asarray(ln_a))
+        rho = (self.rho_g + self.rho_ur) / a**4 + (self.rho_b + self.rho_cdm) / a**3 + self.rho_lambda
+        if self.M_ncdm.shape[0]:
+            rho = rho + self.rho_ncdm(a)[0].sum(-1)
+        return jnp.sqrt(rho)
+
+    def conformal_time(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Conformal time tau [Mpc]."""
+        return jnp.exp(self.table(jnp.asarray(ln_a))[..., 0])
+
+    def sound_horizon(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Comoving sound horizon of the photon-baryon fluid [Mpc]."""
+        return jnp.exp(self.table(jnp.asarray(ln_a))[..., 1])
+
+    def cosmic_time(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Proper time since the beginning [Gyr]."""
+        return self.table(jnp.asarray(ln_a))[..., 2] * GYR_PER_MPC
+
+    def comoving_distance(self, z: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Line-of-sight comoving distance to redshift z [Mpc]."""
+        return self.tau_0 - self.conformal_time(-jnp.log1p(jnp.asarray(z, float)))
+
+    def angular_diameter_distance(self, z: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Angular diameter distance to redshift z [Mpc]."""
+        return self.comoving_distance(z) / (1.0 + jnp.asarray(z, float))
+
+    def ln_a(self, tau: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Scale factor at conformal time tau [Mpc], by Newton's method on the table of ln tau(ln a).
+
+        The last two steps run outside the stopped search, which gives first and second derivatives exactly.
+        """
+        grid = self.table.x0 + self.table.dx * np.arange(self.table.values.shape[0])
+        target = jnp.log(tau)
+
+        def newton(u):
+            return u - (self.table(u)[..., 0] - target) / self.table.derivative(u)[..., 0]
+
+        u = jnp.interp(target, self.table.values[:, 0], grid)
+        u = jax.lax.stop_gradient(newton(newton(u)))
+        return newton(newton(u))
+
+
+def background(cosmo, n_grid: int = 2401) -> Background:
+    """Solve the homogeneous universe of `cosmo` on n_grid points of ln a.
+
+    Friedmann equation and d tau / d ln a = 1/(aH); sound speed 1/sqrt(3 (1 + R)), R = 3 rho_b / (4 rho_g).
+    """
+    H0 = cosmo.h * H0_UNIT
+    unit = H0_UNIT**2
+    rho_g = OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4 * unit
+    relic = 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0)  # one neutrino decoupled instantaneously, over photons
+    ratio = ncdm.massless_density(cosmo)
+    M = ncdm.mass_ratio(cosmo)
+    parts = dict(
+        rho_g=rho_g,
+        rho_ur=relic * cosmo.N_ur * rho_g,
+        rho_b=cosmo.omega_b * unit,
+        rho_cdm=cosmo.omega_cdm * unit,
+        rho_ncdm_massless=ratio * rho_g,
+    )
+    today = parts["rho_g"] + parts["rho_ur"] + parts["rho_b"] + parts["rho_cdm"]
+    today = today + (parts["rho_ncdm_massless"] * ncdm.density_and_pressure(M)[0]).sum()
+    blank = UniformTable(jnp.zeros(()), jnp.ones(()), jnp.zeros((8, 3)))
+    zero = jnp.zeros(())
+    bg = Background(
+        H0=H0, **parts, rho_lambda=H0**2 - today, M_ncdm=M, N_eff=cosmo.N_ur + (ratio / relic).sum(),
+        tau_0=zero, age=zero, table=blank,
+    )
+    table = _tabulate(bg, n_grid)
+    return eqx.tree_at(
+        lambda b: (b.tau_0, b.age, b.table), bg,
+        (jnp.exp(table.values[-1, 0]), table.values[-1, 2] * GYR_PER_MPC, table),
+    )
+
+
+def _tabulate(bg: Background, n_grid: int) -> UniformTable:
+    """Integrate conformal time, sound horizon and proper time over ln a, four Gauss points to a cell."""
+    dx = -LN_A_START / (n_grid - 1)
+    x = LN_A_START + dx * np.arange(n_grid)
+    nodes = jnp.asarray(x[:-1, None] + dx * _GAUSS)
+    a = jnp.exp(nodes)
+    H = bg.hubble(nodes)
+    cs = 1.0 / jnp.sqrt(3.0 * (1.0 + 0.75 * bg.rho_b / bg.rho_g * a))
+    w = jnp.asarray(_WEIGHT * dx)
+    # radiation era before the grid: tau = 1/(aH), r_s = c_s tau, t = 1/(2H)
+    a0, H_start = np.exp(LN_A_START), bg.hubble(jnp.asarray(LN_A_START))
+    tau = cumulative((1.0 / (a * H)) @ w, 1.0 / (a0 * H_start))
+    rs = cumulative((cs / (a * H)) @ w, 1.0 / (np.sqrt(3.0) * a0 * H_start))
+    t = cumulative((1.0 / H) @ w, 0.5 / H_start)
+    values = jnp.stack([jnp.log(tau), jnp.log(rs), t], axis=-1)
+    return UniformTable(jnp.asarray(LN_A_START), jnp.asarray(dx), values)
