@@ -96,6 +96,10 @@ class X64Error(BoltzaxError, RuntimeError):
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The member of `known` most like `name` (case ignored), or None when nothing is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    if near:
+        return near[0]
     lowered = {k.lower(): k for k in known}
     near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     return lowered[near[0]] if near else None
