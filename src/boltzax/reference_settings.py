@@ -12,6 +12,7 @@ CLASS_REFERENCE: dict[str, Any] = {
     # background and thermodynamics
     "tol_background_integration": 1e-12,
     "tol_thermo_integration": 1e-7,
+    "reionization_optical_depth_tol": 1e-7,
     # wavenumbers
     "k_step_super": 0.001,
     "k_step_sub": 0.035,
@@ -60,6 +61,10 @@ CLASS_REFERENCE_NCDM: dict[str, Any] = {
     "ncdm_fluid_approximation": 2,
     "ncdm_fluid_trigger_tau_over_tau_k": 60.0,
 }
+
+
+#: largest wavenumber [1/Mpc]: what C_l^phiphi needs beyond l = 1000
+CLASS_REFERENCE_K_MAX = 10.0
 
 
 def class_reference_settings(n_massive: int) -> dict[str, Any]:
