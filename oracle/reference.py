@@ -1,0 +1,329 @@
+"""The reference recipe: points, CLASS settings, runner, cache, and the committed tables with their hashes.
+
+CLASS at its defaults is good to about 1e-3 in C_l and cannot judge 5e-4, so the reference is CLASS at `PRECISION`
+(with `NCDM_PRECISION` where there are massive neutrinos). Measured against a far more expensive CLASS run
+(553 CPU s to l = 4000) settings like these reach 1e-4 rms and 3e-4 max in TT and EE, 6e-5 rms in TE / sqrt(TT EE) and
+4e-5 in phiphi for l <= 1500, at 120-160 CPU s to l = 3000; part of the 1e-4 belongs to the expensive run. What decides
+(change against the expensive run):
+
+- `delta_l_max` 1000 instead of 2000, with `accurate_lensing` and l_max 3000: 5e-3 in lensed TT, 15% in BB at the edge.
+- `tol_ncdm_synchronous` 1e-3 (five momenta): -6e-4 in phiphi for l > 500; 1e-5 (eleven momenta): -4e-5.
+- `l_max_ur`, `l_max_ncdm` 25 -> 40 and photons 20 -> 30: TE 2e-4 -> 8e-5 at l < 30, phiphi 1e-4.
+- `tol_perturbations_integration` 3e-6 -> 1e-6, `perturbations_sampling_stepsize` 0.05 -> 0.03, k_max to 10/Mpc: below
+  2e-5 in phiphi. phiphi needs wave numbers to about 10/Mpc, hence `P_k_max_1/Mpc`.
+- `reionization_optical_depth_tol` 1e-4 (default) leaves z_reio wrong by 3e-4, 1e-4 in EE below l = 10; 1e-7 is free.
+- The fluid approximation for massive neutrinos, switched on at k tau = 60: -4e-4 in P_cb and -6e-4 in P_m at
+  0.02 < k < 0.1/Mpc for 0.06 eV, 2.6e-3 for 0.3 eV (against no fluid and 60 multipoles). On at 1501: 6e-5 for 0.06 eV,
+  6e-4 for 0.3 eV; on at 6001: 1.4e-4 for 0.3 eV, and only at k > 1/Mpc. Without it, 40 multipoles are good to 3e-5 at
+  k = 0.4/Mpc, 25 to 1.6e-4, 17 to 5e-4.
+- `k_per_decade_for_pk` 10 -> 30: 2e-5 in phiphi at l = 2000, 6e-5 at l = 3000.
+
+The manifest beside the tables repeats every setting and states the convergence error that was measured for them.
+
+Pitfalls of classy: 'lensing' wants 'yes' (True reads as no); C_l are dimensionless and start at l = 0; `pk` takes k in
+1/Mpc and returns Mpc^3; sigma8 depends on the largest k.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REFERENCE_DIR = Path(__file__).resolve().parent.parent / "tests" / "reference"
+MANIFEST = "MANIFEST.json"
+
+LENSED = ("tt", "te", "ee", "bb", "pp", "tp", "ep")
+UNLENSED = ("tt", "te", "ee")
+L_MAX = 3000
+
+PRECISION: dict[str, Any] = {
+    # background and thermodynamics
+    "tol_background_integration": 1e-12,
+    "tol_thermo_integration": 1e-7,
+    "reionization_optical_depth_tol": 1e-7,
+    # wave numbers
+    "k_min_tau0": 0.002,
+    "k_max_tau0_over_l_max": 2.8,
+    "k_step_super": 0.001,
+    "k_step_sub": 0.035,
+    "k_per_decade_for_pk": 20,
+    # perturbations
+    "l_max_g": 30,
+    "l_max_pol_g": 20,
+    "l_max_ur": 40,
+    "tol_perturbations_integration": 3e-6,
+    "perturbations_sampling_stepsize": 0.05,
+    "radiation_streaming_trigger_tau_over_tau_k": 100.0,
+    "radiation_streaming_trigger_tau_c_over_tau": 50.0,
+    "ur_fluid_trigger_tau_over_tau_k": 50.0,
+    "start_small_k_at_tau_c_over_tau_h": 0.0004,
+    "start_large_k_at_tau_h_over_tau_k": 0.05,
+    "tight_coupling_trigger_tau_c_over_tau_h": 0.005,
+    "tight_coupling_trigger_tau_c_over_tau_k": 0.008,
+    "start_sources_at_tau_c_over_tau_h": 0.006,
+    "neglect_CMB_sources_below_visibility": 1e-5,
+    # transfer functions
+    "l_logstep": 1.05,
+    "l_linstep": 25,
+    "hyper_sampling_flat": 12.0,
+    "q_linstep": 0.3,
+    "q_logstep_spline": 40.0,
+    "q_logstep_limber": 1.01,
+    "l_switch_limber": 100.0,
+    "transfer_neglect_delta_k_S_t0": 0.3,
+    "transfer_neglect_delta_k_S_t1": 0.1,
+    "transfer_neglect_delta_k_S_t2": 0.3,
+    "transfer_neglect_delta_k_S_e": 0.25,
+    "transfer_neglect_late_source": 3000.0,
+    # lensing
+    "accurate_lensing": 1,
+    "delta_l_max": 2000,
+    "cmb_lensing_sampling_factor": 0.5,
+}
+
+NCDM_PRECISION: dict[str, Any] = {
+    "l_max_ncdm": 40,
+    "tol_ncdm_synchronous": 1e-6,
+    "tol_ncdm_bg": 1e-10,
+    "ncdm_fluid_approximation": 2,
+    "ncdm_fluid_trigger_tau_over_tau_k": 1501.0,
+}
+NCDM_LATE_FLUID: dict[str, Any] = {"ncdm_fluid_trigger_tau_over_tau_k": 6001.0}  # fiducial and heavier masses
+
+# The same, tighter in everything that the module docstring names: it measures the convergence of PRECISION.
+TIGHTER: dict[str, Any] = {
+    "tol_thermo_integration": 1e-8,
+    "l_max_g": 45,
+    "l_max_pol_g": 35,
+    "l_max_ur": 55,
+    "tol_perturbations_integration": 1e-6,
+    "perturbations_sampling_stepsize": 0.03,
+    "radiation_streaming_trigger_tau_over_tau_k": 160.0,
+    "ur_fluid_trigger_tau_over_tau_k": 80.0,
+    "k_step_sub": 0.025,
+    "l_logstep": 1.035,
+    "l_linstep": 18,
+    "q_linstep": 0.22,
+    "k_per_decade_for_pk": 30,
+    "transfer_neglect_delta_k_S_t0": 0.6,
+    "transfer_neglect_delta_k_S_t1": 0.2,
+    "transfer_neglect_delta_k_S_t2": 0.6,
+    "transfer_neglect_delta_k_S_e": 0.5,
+}
+TIGHTER_NCDM: dict[str, Any] = {"l_max_ncdm": 50, "ncdm_fluid_trigger_tau_over_tau_k": 9001.0}
+
+OUTPUT: dict[str, Any] = {
+    "output": "tCl,pCl,lCl,mPk",
+    "modes": "s",
+    "ic": "ad",
+    "lensing": "yes",
+    "l_max_scalars": L_MAX,
+    "P_k_max_1/Mpc": 10.0,
+    "z_pk": "0,1",
+    "gauge": "synchronous",
+    "recombination": "HyRec",
+    "reio_parametrization": "reio_camb",
+    "non_linear": "none",
+}
+
+FIDUCIAL: dict[str, Any] = {
+    "h": 0.6736,
+    "omega_b": 0.02237,
+    "omega_cdm": 0.1200,
+    "ln_A_s_1e10": 3.044,
+    "n_s": 0.9649,
+    "tau_reio": 0.0544,
+    "m_ncdm": (0.06,),
+    "N_ur": 2.0328,
+    "T_ncdm": 0.71611,
+    "YHe": 0.2454,
+    "T_cmb": 2.7255,
+}
+
+VARIED = ("omega_b", "omega_cdm", "h", "n_s", "tau_reio")
+
+
+def _points() -> dict[str, dict[str, Any]]:
+    points = {"fiducial": dict(FIDUCIAL), "massless": {**FIDUCIAL, "m_ncdm": (), "N_ur": 3.044}}
+    for name in VARIED:
+        points[f"{name}_p10"] = {**FIDUCIAL, name: FIDUCIAL[name] * 1.1}
+        points[f"{name}_m10"] = {**FIDUCIAL, name: FIDUCIAL[name] * 0.9}
+    points["m_ncdm_015"] = {**FIDUCIAL, "m_ncdm": (0.15,)}
+    points["m_ncdm_030"] = {**FIDUCIAL, "m_ncdm": (0.3,)}
+    return points
+
+
+POINTS: dict[str, dict[str, Any]] = _points()  # name -> keyword arguments of boltzax.Cosmology
+VARIATIONS: tuple[str, ...] = tuple(name for name in POINTS if name not in ("fiducial", "massless"))
+
+K_H = np.logspace(-4.0, 0.0, 201)  # wave numbers of the P(k) tables [h/Mpc]
+Z_PK = (0.0, 1.0)
+
+DERIVED = (
+    "sigma8",
+    "rs_d",
+    "z_d",
+    "z_rec",
+    "tau_rec",
+    "rs_rec",
+    "100*theta_s",
+    "theta_s_100",
+    "age",
+    "conformal_age",
+    "Omega_m",
+    "Omega_Lambda",
+    "z_reio",
+    "Neff",
+)
+
+
+class ReferenceError(RuntimeError):
+    """A committed reference table is missing, or its content does not match the manifest."""
+
+
+def class_parameters(point: dict[str, Any]) -> dict[str, Any]:
+    """Translates a point to CLASS's input parameters (CLASS wants N_ncdm and comma-separated lists)."""
+    parameters = {k: v for k, v in point.items() if k not in ("m_ncdm", "T_ncdm")}
+    masses = point["m_ncdm"]
+    parameters["N_ncdm"] = len(masses)
+    if masses:
+        parameters["m_ncdm"] = ",".join(repr(float(m)) for m in masses)
+        parameters["T_ncdm"] = ",".join(repr(float(point["T_ncdm"])) for _ in masses)
+    return parameters
+
+
+def class_settings(point: dict[str, Any], precision: str = "reference") -> dict[str, Any]:
+    """All CLASS inputs of a spectra run; precision is "reference", "tighter" or "default" (CLASS's own)."""
+    settings = {**OUTPUT, **class_parameters(point)}
+    if precision == "default":
+        return settings
+    if precision not in ("reference", "tighter"):
+        raise ValueError(f"precision must be 'reference', 'tighter' or 'default', not {precision!r}")
+    settings |= PRECISION
+    if point["m_ncdm"]:
+        settings |= NCDM_PRECISION
+        if point == FIDUCIAL or max(point["m_ncdm"]) > 0.1:
+            settings |= NCDM_LATE_FLUID
+    if precision == "tighter":
+        settings |= TIGHTER | (TIGHTER_NCDM if point["m_ncdm"] else {})
+    return settings
+
+
+def run_class(settings: dict[str, Any]) -> Any:
+    """Runs classy and returns the computed `Class` object (the caller calls struct_cleanup and empty)."""
+    from classy import Class
+
+    cosmo = Class()
+    cosmo.set(settings)
+    cosmo.compute()
+    return cosmo
+
+
+def derived(cosmo: Any) -> dict[str, float]:
+    """Derived parameters as CLASS names them; lengths in Mpc, age in Gyr."""
+    values = {}
+    for name in DERIVED:
+        try:
+            values |= cosmo.get_current_derived_parameters([name])
+        except Exception:  # classy raises its own error for a name that this version does not know
+            continue
+    return {k: float(v) for k, v in values.items()}
+
+
+def spectra(settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """C_l (dimensionless, l = 0..l_max), P(k) [Mpc^3] and derived numbers of one classy run, as flat arrays.
+
+    Keys: ell; lensed_XY, unlensed_XY; k [1/Mpc], z, pk and pk_cb [z, k] in Mpc^3; derived_NAME.
+    """
+    cosmo = run_class(settings)
+    try:
+        l_max = settings["l_max_scalars"]
+        lensed, raw = cosmo.lensed_cl(l_max), cosmo.raw_cl(l_max)
+        result = {"ell": np.arange(l_max + 1)}
+        result |= {f"lensed_{x}": np.array(lensed[x]) for x in LENSED if x in lensed}
+        result |= {f"unlensed_{x}": np.array(raw[x]) for x in (*UNLENSED, "pp", "tp", "ep") if x in raw}
+        k = K_H * settings["h"]
+        massive = settings["N_ncdm"] > 0
+        result |= {"k": k, "z": np.array(Z_PK)}
+        result["pk"] = np.array([[cosmo.pk(ki, z) for ki in k] for z in Z_PK])
+        result["pk_cb"] = np.array([[cosmo.pk_cb(ki, z) for ki in k] for z in Z_PK]) if massive else result["pk"]
+        result |= {f"derived_{name}": np.array(value) for name, value in derived(cosmo).items()}
+    finally:
+        cosmo.struct_cleanup()
+        cosmo.empty()
+    return result
+
+
+def class_version() -> str:
+    """The version of the installed classy."""
+    import classy
+
+    return str(classy.__version__)
+
+
+def default_cache() -> Path:
+    """The user's cache folder for finished runs (BOLTZAX_ORACLE_CACHE moves it)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("BOLTZAX_ORACLE_CACHE") or Path(base) / "boltzax" / "oracle")
+
+
+def settings_hash(kind: str, settings: dict[str, Any], version: str) -> str:
+    """A hash of everything that decides a run: its kind, the CLASS version, every setting and parameter."""
+    text = json.dumps([kind, version, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes a compressed npz in one step: the file is either absent or whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
+        np.savez_compressed(handle, **arrays)
+    os.replace(handle.name, path)
+
+
+def cached(kind: str, settings: dict[str, Any], compute: Any, cache: Path | None = None) -> dict[str, np.ndarray]:
+    """Returns compute(settings) from the cache, computing and storing it first if it is not there."""
+    path = (cache or default_cache()) / f"{kind}_{settings_hash(kind, settings, class_version())}.npz"
+    if not path.exists():
+        save_npz(path, compute(settings))
+    with np.load(path) as data:
+        return {name: data[name] for name in data.files}
+
+
+def sha256(path: Path) -> str:
+    """The hex sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def manifest(folder: Path = REFERENCE_DIR) -> dict[str, Any]:
+    """The manifest of the committed tables.
+
+    Raises:
+        ReferenceError: there is no manifest in the folder.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ReferenceError(f"{path} is missing: make the tables with `python -m oracle.make_references`")
+    return json.loads(path.read_text())
+
+
+def load_table(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarray]:
+    """Loads a committed table (file name without .npz) after checking its hash against the manifest.
+
+    Raises:
+        ReferenceError: the table is not in the manifest, missing, or its content differs from the manifest's hash.
+    """
+    entry = manifest(folder)["files"].get(f"{name}.npz")
+    path = folder / f"{name}.npz"
+    if entry is None or not path.exists():
+        raise ReferenceError(
+            f"no reference table {name!r} in {folder}: make it with `python -m oracle.make_references`"
+        )
+    if sha256(path) != entry["sha256"]:
+        raise ReferenceError(f"{path} does not match the hash in {MANIFEST}: it was changed or damaged; restore it")
+    with np.load(path) as data:
+        return {key: data[key] for key in data.files}
