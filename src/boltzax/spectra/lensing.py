@@ -1,0 +1,286 @@
+"""Lensed CMB spectra from unlensed ones by the full-sky correlation-function method.
+
+Lensing changes the correlation functions xi(theta) by a short-ranged amount. The change is summed over l from the
+unlensed spectra, transformed back and added to them. Three overlapping zones of theta cover the sphere: the nearer
+to theta = 0, the higher the multipoles that still matter and the coarser the step in l that still resolves the
+rotation functions, so every zone is a small dense table. All tables are constants built with numpy on first use.
+
+References: Challinor & Lewis 2005 (CL05, astro-ph/0502425), Lewis & Challinor 2006 (astro-ph/0601594).
+"""
+
+from functools import lru_cache
+from math import comb
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.special import erfc
+
+# rotation functions d^l_mn in the order of the tables
+_PAIRS = ((0, 0), (2, 0), (2, 2), (2, -2), (1, -1), (3, 1), (4, 0), (3, -3), (4, -4), (1, 1), (3, -1), (4, -2))
+_EDGE = 5.0  # half width, in units of its scale, over which an erfc step goes from 1 to 1e-12
+# overlapping zones: theta at which a zone starts and ends fading, cut-off in l and its width (None: none)
+_ZONES = ((0.1, 0.2, None), (0.3, 0.6, (500.0, 100.0)), (None, None, (170.0, 35.0)))
+
+
+class LensedCl(eqx.Module):
+    """Lensed dimensionless C_l, arrays over l = 0..l_max (l = 0, 1 are zero)."""
+
+    tt: Float[Array, " l"]
+    te: Float[Array, " l"]
+    ee: Float[Array, " l"]
+    bb: Float[Array, " l"]
+
+
+class Zone(NamedTuple):
+    """Constants of one range of theta: nodes in l with quadrature weights, rotation functions, transform back."""
+
+    l: np.ndarray  # [n_l] multipoles summed over
+    weight: np.ndarray  # [n_l] quadrature weight times (2l+1)/4pi
+    d: np.ndarray  # [12, n_theta, n_l] rotation functions
+    l_pp: np.ndarray  # [n_p] multipoles of the lensing potential
+    weight_pp: np.ndarray  # [n_p] quadrature weight times l(l+1)(2l+1)/4pi
+    d_pp: np.ndarray  # [2, n_theta, n_p] 1 - d_11 in the first zone, -d_11 in the others; d_1,-1
+    back: np.ndarray  # [4, n_out, n_theta] transform of xi, xi_X, xi_+, xi_- to the output multipoles
+
+
+class LensingTables(NamedTuple):
+    """Constants of the lensing step: the zones of theta, and the interpolation from output nodes to every l."""
+
+    zones: tuple[Zone, ...]
+    stencil: np.ndarray  # [l_max+1, 8] output nodes used at each l
+    interpolation: np.ndarray  # [l_max+1, 8] their weights
+
+
+def _step(x, low, high):
+    """Smooth step from 1 at low to 0 at high."""
+    return 0.5 * erfc(2 * _EDGE * (x - 0.5 * (low + high)) / (high - low) * 0.76)
+
+
+def _l_quadrature(l_max, theta_max, cutoff):
+    """Nodes and weights that sum a smooth function of l times a rotation function at theta <= theta_max.
+
+    The step doubles where the rotation functions allow it. Steps are joined by smooth partitions of unity, for
+    which the trapezoidal rule is exponentially accurate; cutoff = (l, width) fades out high l.
+    """
+    top = l_max if cutoff is None else min(l_max, int(cutoff[0] + _EDGE * cutoff[1]))
+    l = np.arange(top + 1)
+    weight, remaining, step = np.zeros(top + 1), np.ones(top + 1), 1
+    while 2 * step * theta_max < 1.7:
+        width = 12.0 / (2 * np.pi / (2 * step) - theta_max)
+        centre = (_EDGE + 0.5) * width
+        if centre + _EDGE * width > top:
+            break
+        fade = 0.5 * erfc((l - centre) / width)
+        weight[(top - l) % step == 0] += step * (remaining * fade)[(top - l) % step == 0]
+        remaining, step = remaining * (1 - fade), 2 * step
+    last = (top - l) % step == 0
+    weight[last] += step * remaining[last]
+    weight[top] += 0.5 * (1 - step)
+    if cutoff is not None:
+        weight *= 0.5 * erfc((l - cutoff[0]) / cutoff[1])
+    weight[:2] = 0.0
+    keep = np.flatnonzero(weight > 1e-12)
+    return keep, weight[keep]
+
+
+def wigner_d(pairs, theta, l):
+    """Rotation functions d^l_mn(theta), m >= |n|, m - n even, by upward recursion in l.
+
+    Args: pairs (m, n); theta [n_theta] in radians; l increasing integers [n_l]. Returns [n_pairs, n_theta, n_l].
+    """
+    m, n = np.array(pairs).T
+    x, c, s = np.cos(theta), np.cos(theta / 2), np.sin(theta / 2)
+    start = [float(comb(2 * i, i + j)) ** 0.5 * c ** (i + j) * s ** (i - j) for i, j in pairs]
+    position = np.full(l[-1] + 2, -1)
+    position[l] = np.arange(len(l))
+    out = np.zeros((len(l), len(pairs), len(theta)))
+    previous, current = np.zeros((2, len(pairs), len(theta)))
+    for i in range(l[-1] + 1):
+        for p in np.flatnonzero(m == i):
+            current[p] = start[p]
+        if position[i] >= 0:
+            out[position[i]] = current
+        norm = max(i, 1) * np.sqrt(np.maximum((i + 1.0) ** 2 - m**2, 1) * np.maximum((i + 1.0) ** 2 - n**2, 1))
+        a, b = (2 * i + 1) * max(i * (i + 1), 1) / norm, (2 * i + 1) * m * n / norm
+        g = (i + 1) * np.sqrt(np.maximum(i * i - m**2, 0) * np.maximum(i * i - n**2, 0.0)) / norm
+        previous, current = current, (a[:, None] * x - b[:, None]) * current - g[:, None] * previous
+    return np.ascontiguousarray(out.transpose(1, 2, 0))
+
+
+def _output_nodes(l_max, step):
+    """Multipoles at which the change of the spectra is computed: each one at low l, then ever wider steps."""
+    nodes, i, width = [], 2, 1
+    while i < l_max:
+        nodes.append(i)
+        width = min(step, max(1, i // 12))
+        i += width
+    return np.array([*nodes, l_max])
+
+
+def _interpolation(nodes, l_max):
+    """Stencil and weights of local polynomial interpolation of degree 7 from the nodes to l = 0..l_max."""
+    order = min(8, len(nodes))
+    l = np.arange(l_max + 1)
+    first = np.clip(np.searchsorted(nodes, l, side="right") - order // 2, 0, len(nodes) - order)
+    stencil = first[:, None] + np.arange(order)
+    x = nodes[stencil].astype(float)
+    weights = np.ones_like(x)
+    for i in range(order):
+        for j in range(order):
+            if j != i:
+                weights[:, i] *= (l - x[:, j]) / (x[:, i] - x[:, j])
+    weights[:2] = 0.0
+    return stencil, weights
+
+
+def _zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes):
+    """Tables of the zone that rises over theta in start = (low, high) (None: from 0) and fades over end."""
+    low, high = (0.0 if start is None else start[0]), (np.pi if end is None else end[1])
+    l, weight = _l_quadrature(l_max_unlensed, high, cutoff)
+    l_pp, weight_pp = _l_quadrature(l_max_pp, high, cutoff)
+    nodes = nodes[nodes <= l[-1]]
+    n_theta = int(0.25 * (l[-1] + min(l_max, l[-1])) * (high - low)) + 24
+    u, w = np.polynomial.legendre.leggauss(n_theta)
+    theta = low + 0.5 * (u + 1) * (high - low)
+    w = 0.5 * (high - low) * w * np.sin(theta)
+    w = w * (1 if start is None else 1 - _step(theta, *start)) * (1 if end is None else _step(theta, *end))
+    back = wigner_d(_PAIRS[:4], theta, nodes).transpose(0, 2, 1) * w
+    d_pp = wigner_d(((1, 1), (1, -1)), theta, l_pp)
+    d_pp[0] = (1 - d_pp[0]) if start is None else -d_pp[0]
+    return Zone(
+        l,
+        weight * (2 * l + 1) / (4 * np.pi),
+        wigner_d(_PAIRS, theta, l),
+        l_pp,
+        weight_pp * l_pp * (l_pp + 1.0) * (2 * l_pp + 1) / (4 * np.pi),
+        d_pp,
+        back * np.array([2, 2, 1, 1])[:, None, None] * np.pi,
+    )
+
+
+@lru_cache(maxsize=8)
+def lensing_tables(l_max: int, l_max_unlensed: int, l_max_pp: int, output_step: int = 8) -> LensingTables:
+    """Constants of `lens`: numpy arrays, built in about a second and kept for later calls with the same sizes."""
+    nodes = _output_nodes(l_max, output_step)
+    zones, start = [], None
+    for low, high, cutoff in _ZONES:
+        end = None if low is None else (low, high)
+        zones.append(_zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes))
+        start = end
+    return LensingTables(tuple(zones), *_interpolation(nodes, l_max))
+
+
+@jax.custom_jvp
+def _moments(sigma2, columns, d, L):
+    """Sums over l of exp(-l(l+1) sigma2/2) d^l_mn times each column: for every mn an array [n_theta, n_columns]."""
+    damping = jnp.exp(-0.5 * sigma2[:, None] * L)
+    return tuple((damping * d[i]) @ c for i, c in enumerate(columns))
+
+
+@_moments.defjvp
+def _moments_jvp(primals, tangents):
+    # the derivative with respect to sigma2 is one more column, shared by all tangents
+    sigma2, columns, d, L = primals
+    dsigma2, dcolumns = tangents[:2]
+    damping = jnp.exp(-0.5 * sigma2[:, None] * L)
+    values, changes = [], []
+    for i, (c, dc) in enumerate(zip(columns, dcolumns, strict=True)):
+        table = damping * d[i]
+        both = table @ jnp.concatenate([c, -0.5 * L[:, None] * c], axis=1)
+        n = c.shape[1]
+        values.append(both[:, :n])
+        changes.append(table @ dc + dsigma2[:, None] * both[:, n:])
+    return tuple(values), tuple(changes)
+
+
+def _columns(L, t, x, p, m):
+    """Factors of each rotation function in CL05 eqs. (43), (54), (55), (61) that depend on l alone.
+
+    t, x, p, m: (2l+1)/4pi C_l of TT, TE, EE+BB, EE-BB; grouped by rotation function in the order of _PAIRS.
+    """
+    s2, s6, s12 = (np.sqrt(np.maximum(L - i, 0.0)) for i in (2, 6, 12))
+    s0 = np.sqrt(L)
+    x220, x242 = s0 * s2 / 4, s6 * s12 / 4
+    xp000, xp022 = L / 4, (L - 4) / 4
+    groups = (
+        (t, t * xp000**2, m * x220**2),
+        (x, x * (2 * xp022 * xp000 + x220**2) / 2),
+        (p, p * xp022**2),
+        (m, m * xp022**2, t * x220**2),
+        (t * 8 * xp000**2 / L, m * s2**2 / 4),
+        (p * s2 * s6 / 2,),
+        (p * x242 * x220,),
+        (m * s6**2 / 4,),
+        (m * x242**2 / 2,),
+        (x * xp000 * s2 / s0,),
+        (x * xp000 * s6 / s0,),
+        (x * x220 * x242 / 2,),
+    )
+    return tuple(jnp.stack(g, axis=-1) for g in groups)
+
+
+def _zone_change(zone, origin, tt, te, ee, bb, pp):
+    """Change of the spectra (TT, TE, EE, BB at the output nodes) from one zone; origin is C_gl(0)."""
+    deflection = pp[zone.l_pp] * zone.weight_pp
+    sigma2 = origin + jnp.asarray(zone.d_pp[0]) @ deflection  # CL05 eq. (35): C_gl(0) - C_gl(theta)
+    c2 = jnp.asarray(zone.d_pp[1]) @ deflection  # C_gl,2
+    L = zone.l * (zone.l + 1.0)
+    t, x, e, b = (c[zone.l] * zone.weight for c in (tt, te, ee, bb))
+    d = jnp.asarray(zone.d)
+    columns = _columns(L, t, x, e + b, e - b)
+    m00, m20, m22, m2m2, m1m1, m31, m40, m3m3, m4m4, m11, m3m1, m4m2 = _moments(sigma2, columns, d, jnp.asarray(L))
+    f = lambda a: jnp.exp(a * sigma2)  # what is left of the exponents of X_imn besides l(l+1)
+    xi = m00[:, 0] - d[0] @ t
+    xi += c2 * m1m1[:, 0] + c2**2 * (m00[:, 1] + f(1.0) * m2m2[:, 2])
+    xi_x = f(1.0) * m20[:, 0] - d[1] @ x + c2 * (f(2 / 3) * m11[:, 0] + f(5 / 3) * m3m1[:, 0])
+    xi_x += c2**2 * (f(1.0) * m20[:, 1] + f(3.0) * m4m2[:, 0])
+    xi_p = f(2.0) * m22[:, 0] - d[2] @ (e + b) + c2 * f(7 / 3) * m31[:, 0]
+    xi_p += c2**2 * (f(2.0) * m22[:, 1] + f(3.0) * m40[:, 0])
+    xi_m = f(2.0) * m2m2[:, 0] - d[3] @ (e - b) + c2 * (f(4 / 3) * m1m1[:, 1] + f(10 / 3) * m3m3[:, 0])
+    xi_m += c2**2 * (f(2.0) * m2m2[:, 1] + 0.5 * f(1.0) * m00[:, 2] + f(5.0) * m4m4[:, 0])
+    back = jnp.asarray(zone.back)
+    plus, minus = back[2] @ xi_p, back[3] @ xi_m
+    return jnp.stack([back[0] @ xi, back[1] @ xi_x, plus + minus, plus - minus])
+
+
+def lens(
+    tt: Float[Array, " l_u"],
+    te: Float[Array, " l_u"],
+    ee: Float[Array, " l_u"],
+    pp: Float[Array, " l_p"],
+    bb: Float[Array, " l_u"] | None = None,
+    *,
+    l_max: int,
+    tables: LensingTables | None = None,
+) -> LensedCl:
+    """Lensed spectra from unlensed ones, to second order in C_gl,2 and all orders in sigma^2.
+
+    Challinor & Lewis 2005 eqs. (43), (54), (55), (61). tt, te, ee and optionally bb: unlensed dimensionless C_l from
+    l = 0, all of one length beyond l_max + 1; pp: C_l^phiphi from l = 0, of any length (it pays to give it further
+    than the others). tables: `lensing_tables(l_max, l_max_unlensed, l_max_pp)`, where a caller prefers to pass them
+    as an argument through jit. Raises ValueError where the spectra are too short or of different lengths.
+    """
+    if not tt.shape == te.shape == ee.shape or (bb is not None and bb.shape != tt.shape):
+        raise ValueError("the unlensed spectra tt, te, ee and bb must have the same length")
+    l_max_unlensed, l_max_pp = tt.shape[0] - 1, pp.shape[0] - 1
+    if l_max < 2 or l_max > min(l_max_unlensed, l_max_pp):
+        raise ValueError(
+            f"l_max = {l_max} must lie between 2 and the last multipole of the unlensed spectra "
+            f"({l_max_unlensed}) and of the lensing potential ({l_max_pp})"
+        )
+    if tables is None:
+        tables = lensing_tables(l_max, l_max_unlensed, l_max_pp)
+    bb = jnp.zeros_like(tt) if bb is None else bb
+    first = tables.zones[0]
+    total = pp[first.l_pp] @ jnp.asarray(first.weight_pp)
+    change = 0.0
+    for zone, origin in zip(tables.zones, (0.0, total, total), strict=True):
+        part = _zone_change(zone, origin, tt, te, ee, bb, pp)
+        change = part if zone is first else change.at[:, : part.shape[1]].add(part)
+    change = (change[:, tables.stencil] * tables.interpolation).sum(-1)
+    unlensed = jnp.stack([tt, te, ee, bb])[:, : l_max + 1] * (np.arange(l_max + 1) >= 2)
+    return LensedCl(*(unlensed + change))
