@@ -1,0 +1,160 @@
+"""Every discretisation of the pipeline: static numpy arrays that follow from Precision and Outputs alone.
+
+With time as x = tau/tau_0 and wavenumber as y = k tau_0, Bessel arguments z = y (1 - x), steps and interpolation
+weights do not depend on cosmology.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
+
+TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
+_X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
+_Y_BREAK = 140.0  # modes are Chebyshev nodes in asinh(y / _Y_BREAK)
+_POINTS = 8  # of the interpolation between steps
+
+
+class Interpolation(NamedTuple):
+    """Steps to time nodes: index into (steps * lanes) and weight, both [modes, nodes, points]."""
+
+    index: np.ndarray
+    weight: np.ndarray
+
+
+class Grid(NamedTuple):
+    """All nodes and weights.
+
+    y_modes: solved wavenumbers, the first n_cmb Chebyshev; x, x_weight: time nodes of the line of sight;
+    x_late: matter nodes, uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y);
+    to_fine [fine, cmb]: interpolation from modes; ell: solved multipoles; plan: the integrator's schedule.
+    """
+
+    y_modes: np.ndarray
+    n_cmb: int
+    x: np.ndarray
+    x_weight: np.ndarray
+    x_late: np.ndarray
+    y: np.ndarray
+    y_weight: np.ndarray
+    to_fine: np.ndarray
+    ell: np.ndarray
+    plan: Schedule
+    line_of_sight: Interpolation
+    late: Interpolation
+
+
+@lru_cache(maxsize=8)
+def make_grid(p, outputs) -> Grid:
+    """The grid of a Precision and Outputs."""
+    l_max = unlensed_l_max(p, outputs)
+    y_max = max(p.y_max_over_l * l_max, 1500.0)
+    chebyshev, nodes = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
+    y_top = outputs.k_max * TAU_0 * 1.1
+    n_high = max(int(np.ceil(np.log(y_top / y_max) * p.k_per_efold)), 0)
+    y_modes = np.concatenate([chebyshev, y_max * np.exp(np.arange(1, n_high + 1) / p.k_per_efold)])
+    x, x_weight = _time_nodes(p)
+    x_late = np.linspace(0.15, 1.0, 52)
+    y, y_weight = _fine_wavenumbers(p, y_max)
+    plan = schedule(tuple(y_modes), p)
+    return Grid(
+        y_modes, p.n_k_cmb, x, x_weight, x_late, y, y_weight, _barycentric(nodes, p.y_min, y_max, y),
+        multipoles(p, l_max), plan, _interpolation(y_modes, x, plan, p), _interpolation(y_modes, x_late, plan, p),
+    )
+
+
+def unlensed_l_max(p, outputs) -> int:
+    """Largest multipole of the unlensed spectra: lensing to l_max mixes in a margin above it."""
+    return outputs.l_max + (p.l_margin if outputs.lensing else 0)
+
+
+def multipoles(p, l_max: int) -> np.ndarray:
+    """Solved multipoles: all up to l ~ 1/growth, then steps growing to p.l_step."""
+    ells = [2]
+    while ells[-1] < l_max:
+        l = ells[-1]
+        ells.append(l + max(1, min(int(l * p.l_growth), p.l_step)))
+    ells[-1] = l_max
+    return np.array(ells)
+
+
+def _asinh(y):
+    return np.arcsinh(y / _Y_BREAK)
+
+
+def _chebyshev_modes(n, y_min, y_max):
+    nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)[::-1]
+    lo, hi = _asinh(y_min), _asinh(y_max)
+    return _Y_BREAK * np.sinh(lo + (hi - lo) * (nodes + 1.0) / 2.0), nodes
+
+
+def _barycentric(nodes, y_min, y_max, y):
+    """Chebyshev interpolation matrix from the modes to wavenumbers y."""
+    n = len(nodes)
+    w = ((-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n))[::-1]
+    u = 2.0 * (_asinh(y) - _asinh(y_min)) / (_asinh(y_max) - _asinh(y_min)) - 1.0
+    matrix = w / (u[:, None] - nodes)
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+def _nodes_of_density(density, lo, hi, n_fine=400001):
+    """Midpoint nodes and weights of a rule whose node density is `density`, on [lo, hi]."""
+    t = np.exp(np.linspace(np.log(lo), np.log(hi), n_fine))
+    d = density(t)
+    count = np.concatenate([[0.0], np.cumsum(0.5 * (d[1:] + d[:-1]) * np.diff(t))])
+    n = int(np.ceil(count[-1]))
+    nodes = np.interp((np.arange(n) + 0.5) * count[-1] / n, count, t)
+    return nodes, count[-1] / n / density(nodes)
+
+
+def _time_density(p, x):
+    """Nodes per unit x: fine through recombination, growing to late steps, fine again towards the observer."""
+    late = 1.0 / p.dtau_late + 1.0 / (p.chi_step * (TAU_0 * (1.0 - x) + 30.0))
+    return TAU_0 * (late + (1.0 / p.dtau_rec - 1.0 / p.dtau_late) / (1.0 + (x * TAU_0 / 600.0) ** 3))
+
+
+def _time_nodes(p):
+    return _nodes_of_density(lambda x: _time_density(p, x), _X_FIRST, 1.0)
+
+
+def time_taper(p, y, x):
+    """Smooth switch [y, x] that drops what the time nodes cannot resolve: where a step spans more than ~2.4 radians.
+
+    A source that smooth integrates to nothing against so fast an oscillation; undersampled it would alias.
+    """
+    radians = y[:, None] / _time_density(p, x)
+    return 0.5 * (1.0 - np.tanh((radians - p.taper) / (0.15 * p.taper)))
+
+
+def _fine_wavenumbers(p, y_max):
+    """Fine y with spacing growing smoothly from dy_min to dy_max; weights of d ln y."""
+    spacing = lambda y: p.dy_min + (p.dy_max - p.dy_min) * y**2 / (y**2 + 42.0**2)
+    y, w = _nodes_of_density(lambda y: 1.0 / spacing(y), p.y_min * 1.001, y_max * 0.9995)
+    return y, w / y
+
+
+def _interpolation(ys, x, plan: Schedule, p) -> Interpolation:
+    """Polynomial interpolation from the ends of a mode's steps to nodes x."""
+    offsets = np.arange(_POINTS)
+    index, weight = [], []
+    for i, y in enumerate(ys):
+        ends = step_nodes(y, p)[1:]
+        count = np.interp(x, ends, np.arange(len(ends)))
+        first = np.clip(np.floor(count).astype(int) - _POINTS // 2 + 1, 0, len(ends) - _POINTS)
+        steps = first[:, None] + offsets
+        index.append((plan.mode_start[i] + steps) * plan.x.shape[1] + plan.mode_lane[i])
+        weight.append(_lagrange(ends[steps], x))
+    return Interpolation(np.array(index, np.int32), np.array(weight))
+
+
+def _lagrange(nodes, x):
+    """Weights [..., n] of polynomial interpolation at x [...] from nodes [..., n]."""
+    n = nodes.shape[-1]
+    weights = np.ones_like(nodes)
+    for j in range(n):
+        for m in range(n):
+            if m != j:
+                weights[..., j] *= (x - nodes[..., m]) / (nodes[..., j] - nodes[..., m])
+    return weights

@@ -1,0 +1,1 @@
+"""Species of the linear perturbations, one file each."""

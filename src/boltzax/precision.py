@@ -1,0 +1,51 @@
+"""Static settings: numerical precision and requested outputs. They alone fix array shapes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Numerical settings; hashable, static under jit."""
+
+    # step density of the perturbations (see perturbations/mesh.py)
+    n_h: float = 8.0  # steps per e-fold of tau
+    n_k: float = 1.0  # steps per radian of k tau while radiation is resolved
+    n_v: float = 1.0  # steps across recombination and reionization, in units of the default
+    n_silk: float = 3.0  # acoustic oscillations are resolved up to this many k_D
+    x_stream: float = 60.0  # free streaming is resolved up to this k tau
+    y_x_start: float = 3e-3  # k tau at the start
+    # hierarchies
+    l_max_g: int = 17
+    l_max_pol_g: int = 17
+    l_max_ur: int = 25
+    l_max_ncdm: int = 12
+    n_q: int = 5  # momenta of each massive neutrino
+    # wavenumbers y = k tau_0
+    n_k_cmb: int = 160  # Chebyshev modes of the primary spectra
+    k_per_efold: float = 10.0  # modes above them, for lensing and P(k)
+    y_min: float = 0.28
+    y_max_over_l: float = 1.6
+    dy_min: float = 0.2
+    dy_max: float = 2.4
+    # time nodes of the line of sight [Mpc in the fiducial universe]
+    dtau_rec: float = 3.0
+    dtau_late: float = 35.0
+    chi_step: float = 0.03  # relative step towards the observer
+    taper: float = 2.4  # radians per time step beyond which a source is dropped
+    # multipoles
+    l_growth: float = 0.03
+    l_step: int = 25
+    l_margin: int = 1500
+    l_limber: int = 60  # lensing potential: Limber's approximation from here
+    # schedule of the integrator
+    lanes: int = 128
+    block: int = 16
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to compute: lensed spectra to l_max; modes to k_max [1/Mpc] for P(k) and the lensing potential."""
+
+    l_max: int = 2500
+    lensing: bool = True
+    k_max: float = 5.0

@@ -1,0 +1,121 @@
+"""Line-of-sight projection: transfer functions Delta_l(k) and the C_l integrals over k.
+
+C_l^XY = 4 pi int dlnk P_R(k) Delta_l^X Delta_l^Y; Seljak & Zaldarriaga (1996), eqs. (9), (16).
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+from boltzax.grids import TAU_0, Grid, time_taper
+from boltzax.projection.table import bessel_blocks
+
+T, E, P = range(3)
+PAIRS = {"tt": (T, T), "ee": (E, E), "te": (T, E), "pp": (P, P), "tp": (T, P), "ep": (E, P)}
+
+
+def lensing_kernel(grid: Grid, background, thermo):
+    """Weight [nodes] of phi + psi in the lensing potential: -(chi_* - chi)/(chi_* chi), zero before recombination."""
+    chi = background.tau_0 * (1.0 - grid.x)
+    chi_star = background.tau_0 - thermo.tau_rec
+    return -jnp.maximum(chi_star - chi, 0.0) / (chi_star * chi)
+
+
+def angular_spectra(grid: Grid, p, outputs, background, thermo, src, primordial):
+    """Unlensed C_l of every pair at the solved multipoles, dict of [n_ell].
+
+    primordial: function of k [1/Mpc] giving the dimensionless P_R(k).
+    """
+    ell = grid.ell.astype(float)
+    kernel = lensing_kernel(grid, background, thermo)
+    n = grid.n_cmb
+    modes = jnp.stack([src.S_T, src.S_P, src.weyl[:n] * kernel], axis=-1)
+    weight = primordial(jnp.asarray(grid.y) / background.tau_0) * (4.0 * np.pi) * grid.y_weight
+    e_factor = 1.5 * np.sqrt((ell + 2.0) * (ell + 1.0) * ell * (ell - 1.0))
+    totals = {name: jnp.zeros(len(ell)) for name in PAIRS}
+    for block in bessel_blocks(p, outputs):
+        y = grid.y[block.start : block.stop]
+        x = grid.x[block.nodes]
+        z2 = (y[:, None] * (1.0 - x)) ** 2
+        time = time_taper(p, y, x) * grid.x_weight[block.nodes]
+        scale = np.stack([time, time / z2, time], -1)  # [y, x, 3]
+        fine = jnp.einsum("ym,mxs->yxs", jnp.asarray(grid.to_fine[block.start : block.stop]), modes[:, block.nodes])
+        fine = fine * scale * background.tau_0
+        delta = jnp.einsum("yxl,yxs->yls", block.bessel[...], fine.astype(jnp.float32)).astype(float)
+        l = ell[: block.n_ell]
+        quadrupole = delta[..., 1]
+        transfer = jnp.stack(
+            [delta[..., 0] + 1.5 * l * (l + 1.0) * quadrupole, e_factor[: block.n_ell] * quadrupole, delta[..., 2]]
+        )
+        w = weight[block.start : block.stop]
+        for name, (a, b) in PAIRS.items():
+            part = jnp.einsum("y,yl,yl->l", w, transfer[a], transfer[b])
+            totals[name] = totals[name].at[: block.n_ell].add(part)
+    return totals
+
+
+class LimberGrid(NamedTuple):
+    """Static interpolation of the Weyl potential to k = (l + 1/2)/chi: index, weight [ell, nodes, 6]; scale [modes]."""
+
+    index: np.ndarray
+    weight: np.ndarray
+    scale: np.ndarray
+
+
+def _weyl_scale(y):
+    """Takes the small-scale fall ~ ln(k)/k^2 out of the transfer function, so that polynomials fit it."""
+    return (1.0 + (y / 200.0) ** 2) / np.log(np.e + y / 800.0)
+
+
+@lru_cache(maxsize=8)
+def _limber_grid(p, outputs) -> LimberGrid:
+    from boltzax.grids import _lagrange, make_grid
+
+    grid = make_grid(p, outputs)
+    nu = grid.ell[:, None] + 0.5
+    y = nu / (1.0 - grid.x)
+    u_modes, u = np.arcsinh(grid.y_modes / 140.0), np.arcsinh(y / 140.0)
+    first = np.clip(np.searchsorted(u_modes, u) - 3, 0, len(u_modes) - 6)
+    index = first[..., None] + np.arange(6)
+    weight = _lagrange(u_modes[index], u)
+    inside = (y < grid.y_modes[-1]) & (y > grid.y_modes[0])
+    weight = np.where(inside[..., None], weight / _weyl_scale(y)[..., None], 0.0)
+    return LimberGrid(index.astype(np.int32), weight, _weyl_scale(grid.y_modes))
+
+
+def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
+    """C_l^phiphi at the solved multipoles in Limber's approximation, k = (l + 1/2)/chi.
+
+    LoVerde & Afshordi (2008), eq. (12), leading order in 1/(l + 1/2).
+    """
+    lim = _limber_grid(p, outputs)
+    nu = grid.ell[:, None] + 0.5
+    scaled = src.weyl * lim.scale[:, None]
+    nodes = np.arange(len(grid.x))
+    weyl = jnp.einsum("lxp,lxp->lx", lim.weight, scaled[lim.index, nodes[None, :, None]])
+    chi = background.tau_0 * (1.0 - grid.x)
+    power = primordial(nu / chi)
+    source = weyl * lensing_kernel(grid, background, thermo)
+    dchi = grid.x_weight * background.tau_0
+    return (2.0 * np.pi**2 / nu[:, 0] ** 3) * jnp.sum(source**2 * power * chi * dchi, axis=1)
+
+
+@lru_cache(maxsize=8)
+def _to_every_ell(ells: tuple[int, ...]) -> np.ndarray:
+    """Spline matrix from the solved multipoles to every l = 0..l_max, for l(l+1) C_l."""
+    nodes = np.array(ells, float)
+    ell = np.arange(ells[-1] + 1.0)
+    matrix = make_interp_spline(nodes, np.eye(len(nodes)), k=5)(ell)
+    scale = np.where(ell > 1, 1.0 / np.maximum(ell * (ell + 1.0), 1.0), 0.0)
+    return scale[:, None] * matrix * (nodes * (nodes + 1.0))
+
+
+def every_ell(grid: Grid, spectrum):
+    """C_l at l = 0..l_max from the solved multipoles; zero at l = 0, 1."""
+    return jnp.asarray(_to_every_ell(tuple(int(l) for l in grid.ell))) @ spectrum
+
+
+__all__ = ["TAU_0", "angular_spectra", "every_ell", "limber_lensing"]

@@ -1,0 +1,121 @@
+"""Source functions of temperature, polarisation, lensing and matter on the common time nodes.
+
+Seljak & Zaldarriaga (1996), eq. (12), with every derivative of the Bessel function integrated by parts or traded for
+l(l+1) j_l / z^2, z = k (tau_0 - tau):
+
+    Delta_T = int [S_T + (3/2) l(l+1) S_P / z^2] j_l dtau,    Delta_E = (3/2) sqrt((l+2)!/(l-2)!) int S_P / z^2 j_l dtau
+
+with S_P = g Pi / 8. All slopes come from the solution's own right-hand side.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from boltzax.perturbations import layout as lay_
+from boltzax.perturbations.integrate import Trajectory, medium
+from boltzax.perturbations.mesh import Schedule
+from boltzax.perturbations.species.photons import POLARISATION as G
+from boltzax.perturbations.species.photons import TEMPERATURE as F
+from boltzax.perturbations.stage import DELTA_B, DELTA_CDM, ETA, ETA_PRIME, H_PRIME, PI, THETA_B
+
+class StepFields(NamedTuple):
+    """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
+
+    monopole: F_0/4 + 2 alpha' + theta_b'/k^2 - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi, pi_prime;
+    weyl: phi + psi; delta_m, delta_cb: comoving matter and baryon + CDM density contrast.
+    """
+
+    monopole: jnp.ndarray
+    isw: jnp.ndarray
+    dipole: jnp.ndarray
+    pi: jnp.ndarray
+    pi_prime: jnp.ndarray
+    weyl: jnp.ndarray
+    delta_m: jnp.ndarray
+    delta_cb: jnp.ndarray
+
+
+def step_fields(lay, background, history, plan: Schedule, out: Trajectory) -> StepFields:
+    """Metric and source combinations of the trajectory; Ma & Bertschinger (1995), eqs. (18), (21)."""
+    x = plan.x + plan.h
+    m = medium(history, x)
+    ln_aH_slope = history.derivative(jnp.log(x))[..., 1] / (x * background.tau_0)  # (aH)'/(aH)
+    k = plan.y / background.tau_0
+    k2 = k * k
+    w_delta, w_theta, w_sigma, dln_sigma = lay_.moments(lay, background, m.a)
+    low, slope = [jnp.moveaxis(v, 2, 1) for v in (out.low, out.slope_low)]  # [rows, hierarchies, l, lanes]
+    low, slope = [jnp.moveaxis(v, 1, 0) for v in (low, slope)]  # [hierarchies, rows, l, lanes]
+    f0, f1, f2, f0_p, f2_p = low[:, :, 0], low[:, :, 1], low[:, :, 2], slope[:, :, 0], slope[:, :, 1]
+    eta, h_p, eta_p = out.fluid[:, ETA], out.border[:, H_PRIME], out.border[:, ETA_PRIME]
+    alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
+    shear = (w_sigma * f2).sum(0)
+    shear_p = (w_sigma * (f2_p + m.aH * dln_sigma * f2)).sum(0)
+    alpha_p = -2.0 * m.aH * alpha + eta - 4.5 * shear / k2
+    alpha_pp = -2.0 * m.aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * shear_p / k2
+    pi, pi_p = out.border[:, PI], f2_p[F] + f0_p[G] + f2_p[G]
+    theta_b = out.fluid[:, THETA_B]
+    delta_m, delta_cb = _matter(lay, background, m, k, out.fluid, w_delta, w_theta, f0, f1)
+    return StepFields(
+        monopole=f0[F] / 4.0 + 2.0 * alpha_p + out.slope_theta_b / k2 - pi / 8.0,
+        isw=eta_p + alpha_pp,
+        dipole=theta_b / k2 + alpha,
+        pi=pi,
+        pi_prime=pi_p,
+        weyl=eta + alpha_p,
+        delta_m=delta_m,
+        delta_cb=delta_cb,
+    )
+
+
+def _matter(lay, background, m, k, fluid, w_delta, w_theta, f0, f1):
+    """Density contrast of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each."""
+    rho_b, rho_c = background.rho_b / m.a, background.rho_cdm / m.a
+    delta_rho = rho_b * fluid[:, DELTA_B] + rho_c * fluid[:, DELTA_CDM]
+    momentum = rho_b * fluid[:, THETA_B]
+    rho = rho_b + rho_c
+    frame = 3.0 * m.aH / k**2
+    delta_cb = (delta_rho + frame * momentum) / rho
+    if not lay.n_ncdm:
+        return delta_cb, delta_cb
+    massive = slice(lay_.N_PHOTON + 1, None)
+    rho_n, p_n = (m.a**2 * v.sum(-1) for v in background.rho_ncdm(m.a))
+    delta_rho = delta_rho + (w_delta[massive] * f0[massive]).sum(0)
+    momentum = momentum + k * (w_theta[massive] * f1[massive]).sum(0)
+    delta_m = (delta_rho + frame * momentum * (rho + rho_n) / (rho + rho_n + p_n)) / (rho + rho_n)
+    return delta_m, delta_cb
+
+
+class Sources(eqx.Module):
+    """Line-of-sight sources at k = y/tau_0 and tau = x tau_0 for curvature perturbation R = 1.
+
+    S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes].
+    """
+
+    S_T: Float[Array, "cmb nodes"]
+    S_P: Float[Array, "cmb nodes"]
+    weyl: Float[Array, "modes nodes"]
+    delta_m: Float[Array, "modes late"]
+    delta_cb: Float[Array, "modes late"]
+
+
+def sources(grid, background, thermo, fields: StepFields) -> Sources:
+    """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
+    flat = jnp.stack(fields, axis=-1).reshape(-1, len(fields))
+    read = lambda i: jnp.einsum("mnp,mnpf->fmn", i.weight, flat[i.index])
+    line = StepFields(*read(grid.line_of_sight))
+    late = StepFields(*read(grid.late))
+    tau_0 = background.tau_0
+    tau = jnp.asarray(grid.x) * tau_0
+    th = thermo.at(background.ln_a(tau))
+    g, g_prime, exp_mkappa = th.g, th.g_prime, th.exp_mkappa
+    k = jnp.asarray(grid.y_modes)[:, None] / tau_0
+    kz = k * jnp.asarray(grid.y_modes[:, None] * (1.0 - grid.x))  # k z
+    S_P = g * line.pi / 8.0
+    S_P_prime = (g_prime * line.pi + g * line.pi_prime) / 8.0
+    S_T = g * line.monopole + exp_mkappa * line.isw + g_prime * line.dipole
+    S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
+    n = grid.n_cmb
+    return Sources(S_T[:n], S_P[:n], line.weyl, late.delta_m, late.delta_cb)
