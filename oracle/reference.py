@@ -28,6 +28,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -285,9 +286,19 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     os.replace(handle.name, path)
 
 
-def cached(kind: str, settings: dict[str, Any], compute: Any, cache: Path | None = None) -> dict[str, np.ndarray]:
+def cache_path(kind: str, settings: dict[str, Any], cache: Path | None = None) -> Path:
+    """Where the cache keeps a run."""
+    return (cache or default_cache()) / f"{kind}_{settings_hash(kind, settings, class_version())}.npz"
+
+
+def cached(
+    kind: str,
+    settings: dict[str, Any],
+    compute: Callable[[dict[str, Any]], dict[str, np.ndarray]],
+    cache: Path | None = None,
+) -> dict[str, np.ndarray]:
     """Returns compute(settings) from the cache, computing and storing it first if it is not there."""
-    path = (cache or default_cache()) / f"{kind}_{settings_hash(kind, settings, class_version())}.npz"
+    path = cache_path(kind, settings, cache)
     if not path.exists():
         save_npz(path, compute(settings))
     with np.load(path) as data:
@@ -327,3 +338,43 @@ def load_table(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarray]
         raise ReferenceError(f"{path} does not match the hash in {MANIFEST}: it was changed or damaged; restore it")
     with np.load(path) as data:
         return {key: data[key] for key in data.files}
+
+
+def normalised(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """C_XY / sqrt(C_XX C_YY) for a name such as "lensed_te"; zero at l = 0, 1."""
+    kind, pair = name.split("_")
+    out = np.zeros_like(arrays[name])
+    out[2:] = arrays[name][2:] / np.sqrt(arrays[f"{kind}_{pair[0] * 2}"][2:] * arrays[f"{kind}_{pair[1] * 2}"][2:])
+    return out
+
+
+def load_spectra(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarray]:
+    """The reference spectra of a point, in the form that `spectra` returns (ell from 0; variations unpacked).
+
+    Variations also carry thinned bg_ and th_ arrays (see `oracle.stages`).
+
+    Raises:
+        ReferenceError: see `load_table`.
+    """
+    table = load_table(f"spectra_{name}", folder)
+    if name in VARIATIONS:
+        fiducial = load_table("spectra_fiducial", folder)
+        packed = dict(table)
+        for key in (k for k in packed if k.startswith(("lensed_", "unlensed_", "pk"))):
+            if key.startswith("pk") or key[-2] == key[-1]:
+                table[key] = fiducial[key] * (1.0 + packed[key].astype(np.float64))
+        for key in (k for k in packed if k.startswith(("lensed_", "unlensed_")) and k[-2] != k[-1]):
+            kind, pair = key.split("_")
+            scale = np.sqrt(table[f"{kind}_{pair[0] * 2}"] * table[f"{kind}_{pair[1] * 2}"])
+            table[key] = (normalised(key, fiducial) + packed[key].astype(np.float64)) * scale
+    table["ell"] = np.arange(table["lensed_tt"].size)
+    return table
+
+
+def load_stages(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarray]:
+    """The stage table of "fiducial" or "massless" (arrays: see `oracle.stages`).
+
+    Raises:
+        ReferenceError: see `load_table`.
+    """
+    return load_table(f"stages_{name}", folder)

@@ -123,7 +123,7 @@ def background_table(background: dict[str, np.ndarray], n: int = 400) -> dict[st
 
 
 def thermodynamics_table(thermo: dict[str, np.ndarray], thin: int = 1) -> dict[str, np.ndarray]:
-    """The th_ arrays, about 600 / thin rows of `Class.get_thermodynamics()` from z = 0 to 1e6, dense at recombination."""
+    """The th_ arrays, about 600 / thin rows of `Class.get_thermodynamics()` from z = 0 to 1e6."""
     z = thermo["z"]
     targets = np.concatenate(
         [
