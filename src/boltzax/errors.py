@@ -124,7 +124,7 @@ def require_x64() -> None:
 
 def _poison(leaf: Any, condition: Bool[ArrayLike, ""]) -> Any:
     if eqx.is_inexact_array(leaf):
-        return jnp.where(condition, jnp.nan, leaf)
+        return leaf * jnp.where(condition, jnp.nan, 1.0).astype(leaf.dtype)  # a product poisons derivatives as well
     return leaf
 
 
