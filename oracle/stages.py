@@ -39,6 +39,7 @@ K_OUTPUT = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 1.0)  # [1/Mpc]
 N_TIMES = 200
 
 _NOT_FOR_STAGES = ("accurate_lensing", "delta_l_max", "k_per_decade_for_pk")
+ONLY_FOR_CL = (*_NOT_FOR_STAGES, "l_max_scalars", "lensing")  # not accepted by a run without C_l
 STAGE_PRECISION: dict[str, Any] = {
     "k_step_super": 0.01,
     "k_step_sub": 0.7,

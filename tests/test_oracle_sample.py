@@ -1,0 +1,89 @@
+"""A sample of the committed tables recomputed with classy: a table made with a wrong parameter fails."""
+
+import numpy as np
+import pytest
+from oracle import reference as ref
+from oracle import stages
+from oracle.compare import cl_error, prefixed
+from scipy.interpolate import CubicSpline
+
+pytestmark = pytest.mark.oracle
+
+
+def _finished(cosmo):
+    cosmo.struct_cleanup()
+    cosmo.empty()
+
+
+@pytest.mark.parametrize("name", ref.POINTS)
+def test_background_and_thermodynamics(name, reference):
+    """Every point, the same precision: equal to round-off (so every parameter but A_s and n_s is right)."""
+    varied = name in ref.VARIATIONS
+    table = reference(name) if varied else reference(name, "stages")
+    cosmo = ref.run_class(stages.background_settings(ref.POINTS[name]))
+    live = stages.background_table(cosmo.get_background(), 150 if varied else 400)
+    live |= stages.thermodynamics_table(cosmo.get_thermodynamics(), 2 if varied else 1)
+    derived = cosmo.get_current_derived_parameters(["100*theta_s", "z_reio", "rs_d"])
+    _finished(cosmo)
+    for key, values in live.items():
+        np.testing.assert_allclose(table[key], values, rtol=1e-9, err_msg=key)
+    spectra = reference(name)
+    for key, value in derived.items():
+        assert spectra[f"derived_{key}"] == pytest.approx(value, rel=1e-9), key
+
+
+@pytest.mark.parametrize("name", ref.POINTS)
+def test_spectra_at_default_precision(name, reference):
+    """Every point at CLASS's defaults, whose known error bounds the difference: wrong A_s, n_s or ordering fails."""
+    settings = ref.class_settings(ref.POINTS[name], "default")
+    settings |= {"l_max_scalars": 500, "lensing": "no", "P_k_max_1/Mpc": 0.3}
+    cosmo = ref.run_class(settings)
+    raw = cosmo.raw_cl(500)
+    table = reference(name)
+    k = table["k"][(table["k"] > 1e-3) & (table["k"] < 0.3)][::10]
+    pk = np.array([[cosmo.pk(ki, z) for ki in k] for z in ref.Z_PK])
+    _finished(cosmo)
+    unlensed = prefixed(table, "unlensed_") | {"pp": table["lensed_pp"]}
+    for spectrum, bound in (("tt", 2e-3), ("ee", 3e-3), ("te", 3e-3), ("pp", 3e-3)):
+        assert np.abs(cl_error(spectrum, raw, unlensed)).max() < bound, spectrum
+    expected = table["pk"][:, np.isin(table["k"], k)]
+    np.testing.assert_allclose(pk, expected, rtol=3e-3)
+
+
+@pytest.mark.parametrize("name", ["fiducial", "massless"])
+def test_matter_power_at_reference_precision(name, reference):
+    """P(k) of the tables at a few k that are nodes of CLASS's own grid, hierarchies and tolerances as in the tables."""
+    table = reference(name)
+    chosen = [20, 80, 120, 150, 170]
+    k = table["k"][chosen]
+    settings = {x: v for x, v in ref.class_settings(ref.POINTS[name]).items() if x not in stages.ONLY_FOR_CL}
+    settings |= {"output": "mPk", "P_k_max_1/Mpc": 0.4, "k_step_super": 0.02, "k_step_sub": 0.5}
+    settings |= {"k_output_values": ",".join(repr(float(x)) for x in k), "k_per_decade_for_pk": 5}
+    settings |= {"k_per_decade_for_bao": 5}
+    cosmo = ref.run_class(settings)
+    live = np.array([[cosmo.pk(x, z) for x in k] for z in ref.Z_PK])
+    _finished(cosmo)
+    np.testing.assert_allclose(table["pk"][:, chosen], live, rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["fiducial", "massless"])
+def test_perturbations_at_one_wave_number(name, reference):
+    """The rows of k = 0.01/Mpc from a run of its own (other steps, the same tolerances)."""
+    table = reference(name, "stages")
+    k, i = 0.01, int(np.flatnonzero(reference(name, "stages")["pt_k"] == 0.01)[0])
+    settings = stages.stage_settings(ref.POINTS[name], (k,))
+    settings = {x: v for x, v in settings.items() if x not in stages.ONLY_FOR_CL}
+    settings |= {"output": "mPk", "P_k_max_1/Mpc": 0.02, "k_step_sub": 1.0, "k_per_decade_for_pk": 5}
+    runs = [ref.run_class(settings | {"get_perturbations_in_current_gauge": flag}) for flag in ("yes", "no")]
+    rows = [run.get_perturbations()["scalar"][0] for run in runs]
+    live = stages.perturbation_rows(*rows, k, runs[0].get_background())
+    for run in runs:
+        _finished(run)
+    tau = np.log(table["pt_tau"][i])
+    early = table["pt_tau"][i] < 3000.0  # later the end of the hierarchy shows in the multipoles of radiation
+    for key, values in live.items():
+        if key == "tau":
+            continue
+        stored = table[f"pt_{key}"][i][early]
+        error = CubicSpline(np.log(live["tau"]), values)(tau)[early] - stored
+        assert np.abs(error).max() < 1e-5 * np.abs(stored).max(), key
