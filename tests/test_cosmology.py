@@ -272,6 +272,7 @@ def test_from_dict_reads_texts():
     cosmo = Cosmology.from_dict({"A_s": "2e-9", "m_ncdm": "0.02, 0.03", "N_ncdm": "2", "YHe": "0.24"})
     assert cosmo.m_ncdm.tolist() == [0.02, 0.03] and float(cosmo.YHe) == 0.24
     assert Cosmology.from_dict({"m_ncdm": "", "YHe": "BBN"}).N_ncdm == 0
+    assert Cosmology.from_dict({"m_ncdm": "0.1,0.2", "deg_ncdm": "1", "N_ur": "1"}).deg_ncdm.tolist() == [1.0, 1.0]
     for bad in ({"h": "fast"}, {"m_ncdm": "0.1;0.2"}, {"YHe": "helium"}):
         with pytest.raises(errors.ParameterRangeError, match="must be a number"):
             Cosmology.from_dict(bad)

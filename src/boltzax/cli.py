@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BoltzaxError as error:
         return _complain(str(error), _BAD_INPUT)
     except eqx.EquinoxRuntimeError as error:
-        return _complain(_first_line(error), _BAD_INPUT)
+        return _complain(_reason(error), _BAD_INPUT)
     except OSError as error:
         return _complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), _BAD_INPUT)
     except KeyboardInterrupt:
@@ -76,8 +77,10 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def _reason(error: Exception) -> str:
+    """What a run-time check said ("OutOfRangeError: message"), without the stacks that equinox puts around it."""
+    said = re.findall(r"\b(\w+Error: .+)$", str(error).replace("EquinoxRuntimeError: ", ""), re.MULTILINE)
+    return said[-1] if said else str(error).strip().split("\n")[0]
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="boltzax",
         description="CMB and matter power spectra of a flat LCDM cosmology.",
-        epilog="With no command, boltzax computes spectra; with no parameters, those of Planck 2018 LCDM.",
+        epilog="Without a command: spectra. Without parameters: Planck 2018 LCDM.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"boltzax {_version()}")
@@ -228,7 +231,7 @@ def _reason_for_nan(cosmo: Cosmology, outputs: Any, precision: Any) -> str:
     try:
         jax.block_until_ready(eqx.filter_jit(lambda c: boltzax.solve(c, outputs=outputs, precision=precision))(cosmo))
     except (BoltzaxError, eqx.EquinoxRuntimeError) as error:
-        return _first_line(error)
+        return _reason(error)
     finally:
         os.environ.pop("BOLTZAX_ON_ERROR")
         if before is not None:

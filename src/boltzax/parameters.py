@@ -139,9 +139,10 @@ def parse(name: str, value: Any) -> Any:
         if name == "YHe" and isinstance(value, str) and value != "BBN":
             return _to_float(name, value)
         return value
-    if name in VECTORS:
+    if name in VECTORS and ("," in value or not value.strip("()[] ")):
         return tuple(_to_float(name, part) for part in value.strip("()[] ").split(",") if part.strip())
-    return _to_float(name, value)
+    number = _to_float(name, value)
+    return int(number) if name == "N_ncdm" and number.is_integer() else number
 
 
 def _to_float(name: str, text: str) -> float:
