@@ -1,0 +1,185 @@
+"""The thermodynamics stage: from a cosmology and its background to the thermal history."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from boltzax.constants import (
+    C_LIGHT,
+    G_NEWTON,
+    H0_UNIT,
+    HE4_TO_H_MASS,
+    K_BOLTZMANN,
+    M_HYDROGEN,
+    MPC,
+    OMEGA_GAMMA_PER_T4,
+    SIGMA_THOMSON,
+)
+from boltzax.errors import BoltzaxError, error_if
+from boltzax.numerics.table import UniformTable
+from boltzax.thermo import epochs, recombination, reionization
+from boltzax.thermo.bbn import helium_fraction
+from boltzax.thermo.collocation import mesh_nodes, on_half_steps
+from boltzax.thermo.helium import saha_doubly_ionized, saha_neutral_helium, saha_neutral_hydrogen
+from boltzax.thermo.history import Thermodynamics
+from boltzax.thermo.hydrogen import swift_departures
+from boltzax.thermo.quadrature import cell_integrals, derivative
+
+LN_A_START = -11.5  # the table begins here (z = 1e5): helium doubly ionized to 1e-9
+_LN_A_MESH = -8.3  # equations are integrated from here (z = 4000), in equilibrium to 1e-8
+_LN_A_HELIUM = -7.0  # helium stays as it is from here
+_PER_SECOND = C_LIGHT / MPC  # 1/Mpc to 1/s
+_N_H_UNIT = 3.0 * (H0_UNIT * _PER_SECOND) ** 2 / (8.0 * np.pi * G_NEWTON * M_HYDROGEN)  # baryons, omega_b = 1 [1/m^3]
+
+
+class _Grid:
+    """The uniform table, and the mesh of steps two cells wide that covers its end (all static)."""
+
+    def __init__(self, n: int, model: str):
+        self.ln_a = np.linspace(LN_A_START, 0.0, n)
+        self.dx = -LN_A_START / (n - 1)
+        n_steps = int(np.ceil(-_LN_A_MESH / (2.0 * self.dx)))
+        self.first = n - 1 - 2 * n_steps  # where the mesh starts
+        step = 2.0 * self.dx
+        x_start = -n_steps * step
+        self.mesh = recombination.Mesh(step, int((_LN_A_HELIUM - x_start) / step), model)
+        self.nodes = mesh_nodes(x_start, step, n_steps)
+        self.n_late = int(-reionization.LN_A_LATE / step)  # steps over reionization
+
+
+def _recombine(cosmo, background, grid: _Grid, YHe, f_He, n_H0):
+    """Neutral fractions and 1 - T_b/T_r at the nodes, without reionization, and the conditions there."""
+    x, x_start = jnp.asarray(grid.nodes), jnp.asarray(grid.ln_a[grid.first])
+    conditions = recombination.Conditions(
+        ln_a=x,
+        T=cosmo.T_cmb * jnp.exp(-x),
+        n_H=1e-6 * n_H0 * jnp.exp(-3.0 * x),
+        H=background.hubble(x) * _PER_SECOND,
+        T_start=cosmo.T_cmb * jnp.exp(-x_start),
+        n_H_start=1e-6 * n_H0 * jnp.exp(-3.0 * x_start),
+        H_start=background.hubble(x_start) * _PER_SECOND,
+        f_He=f_He,
+        swift=swift_departures(
+            cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, cosmo.T_cmb
+        ),
+    )
+    history, change = recombination.solve(grid.mesh, conditions)
+    n_H0 = error_if(n_H0, ~(change < 1e-6), "the recombination history did not converge", BoltzaxError)
+    return conditions, history, n_H0
+
+
+def _on_grid(grid: _Grid, conditions, history, H, T_cmb, n_H0):
+    """Electrons left by recombination and 1 - T_b/T_r on the whole grid; equilibrium before the mesh."""
+    f_He = conditions.f_He
+    early = jnp.asarray(grid.ln_a[: grid.first])
+    T, n_H = T_cmb * jnp.exp(-early), 1e-6 * n_H0 * jnp.exp(-3.0 * early)
+    saha = saha_neutral_hydrogen(T, n_H, f_He), saha_neutral_helium(T, n_H, f_He)
+    start_H, start_He, start_d = recombination.start_values(conditions)
+    x_1 = jnp.concatenate([saha[0], on_half_steps(start_H, history.hydrogen)])
+    neutral = jnp.concatenate([saha[1], on_half_steps(start_He, history.helium)])
+    ln_a = jnp.asarray(grid.ln_a)
+    T, n_H = T_cmb * jnp.exp(-ln_a), 1e-6 * n_H0 * jnp.exp(-3.0 * ln_a)
+    x_e = 1.0 - x_1 + f_He * (1.0 - neutral) + saha_doubly_ionized(T, n_H, f_He)
+    gamma = recombination.coupling(x_e[: grid.first], T[: grid.first], H[: grid.first] * _PER_SECOND, f_He)
+    cooling = jnp.concatenate([1.0 / (1.0 + gamma), on_half_steps(start_d, history.cooling)])
+    return x_e, cooling
+
+
+def _reheat(grid: _Grid, conditions, history, model: reionization.Reionization, cooling):
+    """1 - T_b/T_r on the grid with the electrons of reionization, Compton coupling only."""
+    n = grid.n_late
+    c = [v[:, -n:] for v in (conditions.ln_a, conditions.T, conditions.H)]
+    x_before = 1.0 - history.hydrogen[:, -n:] + conditions.f_He * (1.0 - history.helium[:, -n:])
+    x_e = x_before + model.added(c[0], x_before)
+    start = history.cooling[2, -n - 1]
+    gamma = recombination.coupling(x_e, c[1], c[2], conditions.f_He)
+    late = on_half_steps(start, recombination.matter_cooling(grid.mesh.step, start, gamma))
+    return jnp.concatenate([cooling[: -late.shape[0]], late])
+
+
+def _reionize(cosmo, f_He, ln_a, x_before, rate) -> tuple[reionization.Reionization, Float[Array, ""]]:
+    """The reionization model with its redshift, and its optical depth, from whichever of the two is given."""
+    first = int(np.searchsorted(ln_a, reionization.LN_A_LATE))
+    late = reionization.late_history(jnp.asarray(ln_a[first:]), x_before[first:], rate[first:])
+    model = reionization.Reionization(
+        z_reio=jnp.zeros(()) if cosmo.z_reio is None else reionization.check_redshift(cosmo),
+        exponent=jnp.asarray(cosmo.reionization_exponent),
+        width=jnp.asarray(cosmo.reionization_width),
+        z_helium=jnp.asarray(cosmo.helium_fullreio_redshift),
+        width_helium=jnp.asarray(cosmo.helium_fullreio_width),
+        f_He=f_He,
+    )
+    if cosmo.z_reio is None:
+        return reionization.find_redshift(model, late, cosmo.tau_reio), jnp.asarray(cosmo.tau_reio)
+    return model, reionization.optical_depth(model, late)
+
+
+def _sound_speed(x_e, cooling, T, gamma, YHe):
+    """cb2 = k_B T_b / (mu c^2) (1 - (1/3) d ln T_b / d ln a), 1/mu counting atoms, ions and electrons."""
+    slope = -1.0 - (1.0 - (1.0 + gamma) * cooling) / (1.0 - cooling)
+    per_mass = 1.0 + (1.0 / HE4_TO_H_MASS - 1.0) * YHe + x_e * (1.0 - YHe)
+    return K_BOLTZMANN / (C_LIGHT**2 * M_HYDROGEN) * per_mass * T * (1.0 - cooling) * (1.0 - slope / 3.0)
+
+
+def _depth_from_today(rate, dx):
+    """Integral over ln a from every grid point to the last."""
+    return jnp.concatenate([jnp.cumsum(cell_integrals(rate, dx)[::-1])[::-1], jnp.zeros(1)])
+
+
+def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
+    """Recombination, reionization and matter temperature of `cosmo` on its `background`.
+
+    Hydrogen: HyRec-2 (Lee & Ali-Haimoud 2020, arXiv:2007.14114) or RECFAST 1.5; helium: Switzer & Hirata as in
+    HyRec-2, or RECFAST; reionization: Lewis (2008) as in CLASS; definitions of the epochs as in CLASS 3.4.
+
+    Arguments: cosmo with h, omega_b, omega_cdm, T_cmb [K], YHe (None: nucleosynthesis), tau_reio or z_reio (the other
+    None), reionization_width, reionization_exponent, helium_fullreio_redshift, helium_fullreio_width, recombination;
+    background with hubble(ln_a), conformal_time(ln_a), sound_horizon(ln_a), N_eff; n_grid points in ln a from -11.5
+    to 0. Raises ParameterRangeError for a tau_reio or z_reio that cannot be had, or outside the helium table.
+    """
+    grid = _Grid(n_grid, cosmo.recombination)
+    YHe = helium_fraction(cosmo.omega_b, background.N_eff) if cosmo.YHe is None else jnp.asarray(cosmo.YHe)
+    f_He = YHe / (HE4_TO_H_MASS * (1.0 - YHe))
+    n_H0 = _N_H_UNIT * cosmo.omega_b * (1.0 - YHe)
+    conditions, history, n_H0 = _recombine(cosmo, background, grid, YHe, f_He, n_H0)
+
+    ln_a = jnp.asarray(grid.ln_a)
+    H = background.hubble(ln_a)
+    aH = jnp.exp(ln_a) * H
+    x_before, cooling = _on_grid(grid, conditions, history, H, cosmo.T_cmb, n_H0)
+    per_electron = n_H0 * SIGMA_THOMSON * MPC * jnp.exp(-2.0 * ln_a)  # kappa' / x_e
+    model, tau_reio = _reionize(cosmo, f_He, grid.ln_a, x_before, per_electron / aH)
+    x_e = x_before + model.added(ln_a, x_before)
+    cooling = _reheat(grid, conditions, history, model, cooling)
+
+    T = cosmo.T_cmb * jnp.exp(-ln_a)
+    gamma = recombination.coupling(x_e, T, H * _PER_SECOND, f_He)
+    ln_kappa_prime = jnp.log(per_electron * x_e)
+    rate = per_electron * x_e / aH
+    a_cb2 = jnp.exp(ln_a) * _sound_speed(x_e, cooling, T, gamma, YHe)
+    slope, kappa = derivative(ln_kappa_prime, grid.dx), _depth_from_today(rate, grid.dx)
+    fields = jnp.stack([x_e, cooling, ln_kappa_prime, slope, kappa, a_cb2, jnp.log(aH)], axis=-1)
+    x0, dx = jnp.asarray(LN_A_START), jnp.asarray(grid.dx)
+    table = UniformTable(x0, dx, fields)
+    R = 0.75 * cosmo.omega_b / (OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4) * jnp.exp(ln_a)  # 3 rho_b / (4 rho_g)
+    drag = UniformTable(x0, dx, _depth_from_today(rate / R, grid.dx)[:, None])
+
+    scalars = dict(T_cmb=jnp.asarray(cosmo.T_cmb), YHe=YHe, f_He=f_He, n_H=n_H0, z_reio=model.z_reio, tau_reio=tau_reio)
+    return Thermodynamics(**scalars, **_epochs(background, table, drag), table=table)
+
+
+def _epochs(background, table: UniformTable, drag: UniformTable) -> dict[str, Float[Array, ""]]:
+    """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag."""
+    out = {}
+    where = dict(
+        rec=epochs.visibility_peak(table),
+        star=epochs.unit_depth(lambda x: table(x)[4]),
+        d=epochs.unit_depth(lambda x: drag(x)[0]),
+    )
+    for name, x in where.items():
+        out[f"z_{name}"] = jnp.expm1(-x)
+        out[f"tau_{name}"] = background.conformal_time(x)
+        out[f"rs_{name}"] = background.sound_horizon(x)
+    distance = background.conformal_time(jnp.zeros(())) - out["tau_rec"]
+    out["theta_s_100"] = 100.0 * out["rs_rec"] / distance
+    return out
