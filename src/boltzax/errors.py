@@ -2,7 +2,9 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import equinox as eqx
@@ -27,6 +29,7 @@ __all__ = [
     "error_if",
     "is_traced",
     "nearest_name",
+    "on_error_mode",
     "require_x64",
 ]
 
@@ -122,6 +125,19 @@ def require_x64() -> None:
         )
 
 
+_mode: ContextVar[str | None] = ContextVar("boltzax_on_error", default=None)
+
+
+@contextmanager
+def on_error_mode(mode: str) -> Iterator[None]:
+    """What `error_if` does with traced conditions in programs traced within: "raise", "nan" or "off"."""
+    token = _mode.set(mode)
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
 def _poison(leaf: Any, condition: Bool[ArrayLike, ""]) -> Any:
     if eqx.is_inexact_array(leaf):
         return leaf * jnp.where(condition, jnp.nan, 1.0).astype(leaf.dtype)  # a product poisons derivatives as well
@@ -138,10 +154,10 @@ def error_if(
     """Return `value`, having checked that `condition` is false everywhere.
 
     A concrete condition raises `exception(message)` at once. A traced condition is checked when the program runs, as
-    `on_error` (by default the environment variable BOLTZAX_ON_ERROR, by default "nan") says: "nan" turns every
-    floating-point array of `value` into NaN, for that member of a batch only; "raise" raises from within the compiled
-    program by `equinox.error_if`; "off" does nothing. "raise" puts a host callback into the program, and JAX's
-    persistent compilation cache does not keep such programs: hence the default.
+    `on_error` (by default the enclosing `on_error_mode`, else the environment variable BOLTZAX_ON_ERROR, else "raise")
+    says: "raise" raises from within the compiled program by `equinox.error_if`; "nan" turns every floating-point array
+    of `value` into NaN, for that member of a batch only; "off" does nothing. "raise" puts a host callback into the
+    program, and JAX's persistent compilation cache does not keep such programs.
 
     The check happens only if the returned value is used.
     """
@@ -149,7 +165,7 @@ def error_if(
         if np.any(np.asarray(condition)):
             raise exception(message)
         return value
-    on_error = on_error or os.environ.get("BOLTZAX_ON_ERROR", "nan")
+    on_error = on_error or _mode.get() or os.environ.get("BOLTZAX_ON_ERROR", "raise")
     if on_error == "off":
         return value
     condition = jnp.any(condition)

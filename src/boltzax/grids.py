@@ -60,8 +60,18 @@ def make_grid(p, outputs) -> Grid:
     y, y_weight = _fine_wavenumbers(p, y_max)
     plan = schedule(tuple(y_modes), p)
     return Grid(
-        y_modes, p.n_k_cmb, x, x_weight, x_late, y, y_weight, _barycentric(nodes, p.y_min, y_max, y),
-        multipoles(p, l_max), plan, _interpolation(y_modes, x, plan, p), _interpolation(y_modes, x_late, plan, p),
+        y_modes,
+        p.n_k_cmb,
+        x,
+        x_weight,
+        x_late,
+        y,
+        y_weight,
+        _barycentric(nodes, p.y_min, y_max, y),
+        multipoles(p, l_max),
+        plan,
+        _interpolation(y_modes, x, plan, p),
+        _interpolation(y_modes, x_late, plan, p),
     )
 
 
@@ -119,13 +129,12 @@ def _time_nodes(p):
     return _nodes_of_density(lambda x: _time_density(p, x), _X_FIRST, 1.0)
 
 
-def time_taper(p, y, x):
-    """Smooth switch [y, x] that drops what the time nodes cannot resolve: where a step spans more than ~2.4 radians.
+def time_taper(limit: float, y, step):
+    """Smooth switch [y, x] that drops what the time nodes cannot resolve: steps of more than ~`limit` radians of k tau.
 
     A source that smooth integrates to nothing against so fast an oscillation; undersampled it would alias.
     """
-    radians = y[:, None] / _time_density(p, x)
-    return 0.5 * (1.0 - np.tanh((radians - p.taper) / (0.15 * p.taper)))
+    return 0.5 * (1.0 - np.tanh((y[:, None] * step - limit) / (0.15 * limit)))
 
 
 def _fine_wavenumbers(p, y_max):

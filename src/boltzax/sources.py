@@ -21,6 +21,7 @@ from boltzax.perturbations.species.photons import POLARISATION as G
 from boltzax.perturbations.species.photons import TEMPERATURE as F
 from boltzax.perturbations.stage import DELTA_B, DELTA_CDM, ETA, ETA_PRIME, H_PRIME, PI, THETA_B
 
+
 class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
@@ -110,12 +111,12 @@ def sources(grid, background, thermo, fields: StepFields) -> Sources:
     tau_0 = background.tau_0
     tau = jnp.asarray(grid.x) * tau_0
     th = thermo.at(background.ln_a(tau))
-    g, g_prime, exp_mkappa = th.g, th.g_prime, th.exp_mkappa
+    g, g_prime, exp_m_kappa = th.g, th.g_prime, th.exp_m_kappa
     k = jnp.asarray(grid.y_modes)[:, None] / tau_0
     kz = k * jnp.asarray(grid.y_modes[:, None] * (1.0 - grid.x))  # k z
     S_P = g * line.pi / 8.0
     S_P_prime = (g_prime * line.pi + g * line.pi_prime) / 8.0
-    S_T = g * line.monopole + exp_mkappa * line.isw + g_prime * line.dipole
+    S_T = g * line.monopole + exp_m_kappa * line.isw + g_prime * line.dipole
     S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
     n = grid.n_cmb
     return Sources(S_T[:n], S_P[:n], line.weyl, late.delta_m, late.delta_cb)

@@ -111,12 +111,19 @@ def background(cosmo, n_grid: int = 2401) -> Background:
     blank = UniformTable(jnp.zeros(()), jnp.ones(()), jnp.zeros((8, 3)))
     zero = jnp.zeros(())
     bg = Background(
-        H0=H0, **parts, rho_lambda=H0**2 - today, M_ncdm=M, N_eff=cosmo.N_ur + (ratio / relic).sum(),
-        tau_0=zero, age=zero, table=blank,
+        H0=H0,
+        **parts,
+        rho_lambda=H0**2 - today,
+        M_ncdm=M,
+        N_eff=cosmo.N_ur + (ratio / relic).sum(),
+        tau_0=zero,
+        age=zero,
+        table=blank,
     )
     table = _tabulate(bg, n_grid)
     return eqx.tree_at(
-        lambda b: (b.tau_0, b.age, b.table), bg,
+        lambda b: (b.tau_0, b.age, b.table),
+        bg,
         (jnp.exp(table.values[-1, 0]), table.values[-1, 2] * GYR_PER_MPC, table),
     )
 

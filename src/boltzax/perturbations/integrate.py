@@ -58,9 +58,7 @@ def integrate(lay: Layout, background, history, plan: Schedule, block: int) -> T
     tau_0 = background.tau_0
     lanes = plan.x.shape[1]
     split = lambda v: v.reshape(-1, block, lanes)
-    state = State(
-        jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), *[jnp.zeros((len(lay.lam), lanes))] * 2
-    )
+    state = State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), *[jnp.zeros((len(lay.lam), lanes))] * 2)
 
     def run_block(state, inputs):
         x, h, y, first = inputs

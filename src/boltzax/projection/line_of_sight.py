@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from boltzax.grids import TAU_0, Grid, time_taper
+from boltzax.grids import Grid, time_taper
 from boltzax.projection.table import bessel_blocks
 
 T, E, P = range(3)
@@ -24,7 +24,7 @@ def lensing_kernel(grid: Grid, background, thermo):
     return -jnp.maximum(chi_star - chi, 0.0) / (chi_star * chi)
 
 
-def angular_spectra(grid: Grid, p, outputs, background, thermo, src, primordial):
+def angular_spectra(grid: Grid, p, background, thermo, src, primordial):
     """Unlensed C_l of every pair at the solved multipoles, dict of [n_ell].
 
     primordial: function of k [1/Mpc] giving the dimensionless P_R(k).
@@ -36,11 +36,11 @@ def angular_spectra(grid: Grid, p, outputs, background, thermo, src, primordial)
     weight = primordial(jnp.asarray(grid.y) / background.tau_0) * (4.0 * np.pi) * grid.y_weight
     e_factor = 1.5 * np.sqrt((ell + 2.0) * (ell + 1.0) * ell * (ell - 1.0))
     totals = {name: jnp.zeros(len(ell)) for name in PAIRS}
-    for block in bessel_blocks(p, outputs):
+    for block in bessel_blocks(grid, p.taper):
         y = grid.y[block.start : block.stop]
         x = grid.x[block.nodes]
         z2 = (y[:, None] * (1.0 - x)) ** 2
-        time = time_taper(p, y, x) * grid.x_weight[block.nodes]
+        time = time_taper(p.taper, y, grid.x_weight[block.nodes]) * grid.x_weight[block.nodes]
         scale = np.stack([time, time / z2, time], -1)  # [y, x, 3]
         fine = jnp.einsum("ym,mxs->yxs", jnp.asarray(grid.to_fine[block.start : block.stop]), modes[:, block.nodes])
         fine = fine * scale * background.tau_0
@@ -116,6 +116,3 @@ def _to_every_ell(ells: tuple[int, ...]) -> np.ndarray:
 def every_ell(grid: Grid, spectrum):
     """C_l at l = 0..l_max from the solved multipoles; zero at l = 0, 1."""
     return jnp.asarray(_to_every_ell(tuple(int(l) for l in grid.ell))) @ spectrum
-
-
-__all__ = ["TAU_0", "angular_spectra", "every_ell", "limber_lensing"]

@@ -32,37 +32,38 @@ class Block(NamedTuple):
     bessel: jax.Ref
 
 
-def _blocks(grid: Grid, p):
-    """Edges of the blocks: (start, stop, nodes, n_ell), growing until a block holds about _TARGET entries."""
+def _edges(y, x_step, ell, taper):
+    """Blocks (start, stop, nodes, n_ell), each growing until it holds about _TARGET entries."""
     out, start = [], 0
-    while start < len(grid.y):
-        taper = time_taper(p, grid.y[start : start + 1], grid.x)[0]
-        nodes = np.flatnonzero(taper > _NEGLIGIBLE)
+    while start < len(y):
+        nodes = np.flatnonzero(time_taper(taper, y[start : start + 1], x_step)[0] > _NEGLIGIBLE)
         stop = start + 1
-        while stop < len(grid.y) and (stop - start) * len(nodes) * _reach(grid, stop) < _TARGET:
+        while stop < len(y) and (stop - start) * len(nodes) * _reach(y, ell, stop) < _TARGET:
             stop += 1
-        out.append((start, stop, nodes, _reach(grid, stop)))
+        out.append((start, stop, nodes, _reach(y, ell, stop)))
         start = stop
     return out
 
 
-def _reach(grid: Grid, stop: int) -> int:
+def _reach(y, ell, stop: int) -> int:
     """Number of multipoles that wavenumbers below y[stop] can reach."""
-    y = grid.y[min(stop, len(grid.y) - 1)]
-    return int(np.sum(grid.ell < y + 3.0 * y ** (1 / 3) + 4.0))
+    top = y[min(stop, len(y) - 1)]
+    return int(np.sum(ell < top + 3.0 * top ** (1 / 3) + 4.0))
+
+
+def bessel_blocks(grid: Grid, taper: float) -> tuple[Block, ...]:
+    """Tables for a grid; built at the first call and kept for the process."""
+    return _build(*(tuple(v.tolist()) for v in (grid.y, grid.x, grid.x_weight, grid.ell)), taper)
 
 
 @lru_cache(maxsize=4)
-def bessel_blocks(p, outputs) -> tuple[Block, ...]:
-    """Tables for the grid of (p, outputs)."""
-    from boltzax.grids import make_grid
-
-    grid = make_grid(p, outputs)
+def _build(y, x, x_step, ell, taper) -> tuple[Block, ...]:
+    y, x, x_step, ell = (np.array(v) for v in (y, x, x_step, ell))
     with jax.ensure_compile_time_eval():
-        one_dim = jnp.asarray(np.ascontiguousarray(spherical_bessel(grid.ell, grid.y[-1]).T))
+        one_dim = jnp.asarray(np.ascontiguousarray(spherical_bessel(ell, y[-1]).T))
         blocks = []
-        for start, stop, nodes, n_ell in _blocks(grid, p):
-            z = jnp.asarray(grid.y[start:stop, None] * (1.0 - grid.x[nodes]))
+        for start, stop, nodes, n_ell in _edges(y, x_step, ell, taper):
+            z = jnp.asarray(y[start:stop, None] * (1.0 - x[nodes]))
             blocks.append(Block(start, stop, nodes, n_ell, jax.new_ref(_evaluate(one_dim[:, :n_ell], z))))
     return tuple(blocks)
 

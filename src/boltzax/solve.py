@@ -1,0 +1,103 @@
+"""The pipeline: one traceable function from a Cosmology to Results."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from boltzax.background import Background, background
+from boltzax.cosmology import Cosmology
+from boltzax.errors import BoltzaxError, is_traced, on_error_mode, require_x64
+from boltzax.grids import make_grid, unlensed_l_max
+from boltzax.numerics.table import UniformTable
+from boltzax.perturbations.integrate import integrate
+from boltzax.perturbations.layout import layout
+from boltzax.precision import Outputs, Precision
+from boltzax.projection import angular_spectra, every_ell, limber_lensing
+from boltzax.results import Results, derived, first_bad
+from boltzax.sources import Sources, sources, step_fields
+from boltzax.spectra.angular import AngularSpectra
+from boltzax.spectra.lensing import lens
+from boltzax.spectra.matter import matter_power
+from boltzax.spectra.primordial import curvature_power
+from boltzax.thermo import Thermodynamics, thermodynamics
+
+_LN_X_START, _N_HISTORY = -18.5, 4401  # table of the history over ln(tau/tau_0)
+
+
+def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision = Precision()) -> Results:  # noqa: B008
+    """CMB and matter power spectra of a cosmology.
+
+    One traceable function: `jax.jit(solve)`, `jax.vmap` over cosmologies, forward and reverse derivatives of every
+    array of the result with respect to every field of `cosmo`. outputs and precision are static. Called outside any
+    transformation it compiles itself once for each structure of its arguments.
+
+    Raises ParameterRangeError for unphysical parameters and BoltzaxError, naming the stage, if a stage fails; inside
+    jit such errors surface when the program runs (see `boltzax.errors.error_if`).
+    """
+    require_x64()
+    if is_traced(cosmo):
+        return _solve(cosmo, outputs, precision)
+    results = _solve_compiled(cosmo.checked(), outputs, precision)
+    bad = first_bad(results)
+    if bad is not None:
+        raise BoltzaxError(
+            f"the {bad} stage gave values that are not finite: a parameter is outside what it can do, for example "
+            f"tau_reio below what the residual ionisation gives. Parameters: {cosmo}"
+        )
+    return results
+
+
+@partial(jax.jit, static_argnames=("outputs", "precision"))
+def _solve_compiled(cosmo, outputs, precision):
+    with on_error_mode("nan"):
+        return _solve(cosmo, outputs, precision)
+
+
+def _solve(cosmo, outputs: Outputs, p: Precision) -> Results:
+    cosmo = cosmo.checked()
+    bg = background(cosmo)
+    th = thermodynamics(cosmo, bg)
+    src = perturbed_sources(cosmo, bg, th, outputs, p)
+    unlensed, lensed = spectra(cosmo, bg, th, src, outputs, p)
+    matter = matter_power(make_grid(p, outputs), bg, src)
+    return Results(lensed, unlensed, bg, th, src, matter, derived(cosmo, bg, th, matter), cosmo)
+
+
+def history(bg: Background, th: Thermodynamics) -> UniformTable:
+    """What the perturbation equations read, over ln(tau/tau_0): ln a, ln aH, ln kappa', a c_b^2."""
+    ln_x = np.linspace(_LN_X_START, 0.0, _N_HISTORY)
+    ln_a = bg.ln_a(jnp.exp(ln_x) * bg.tau_0)
+    state = th.at(ln_a)
+    fields = (ln_a, ln_a + jnp.log(bg.hubble(ln_a)), jnp.log(state.kappa_prime), state.cb2 * jnp.exp(ln_a))
+    return UniformTable(jnp.asarray(ln_x[0]), jnp.asarray(ln_x[1] - ln_x[0]), jnp.stack(fields, axis=-1))
+
+
+def perturbed_sources(cosmo, bg: Background, th: Thermodynamics, outputs: Outputs, p: Precision) -> Sources:
+    """Perturbations and sources of every mode."""
+    grid = make_grid(p, outputs)
+    lay = layout(p, cosmo.m_ncdm.shape[0])
+    table = history(bg, th)
+    trajectory = integrate(lay, bg, table, grid.plan, p.block)
+    return sources(grid, bg, th, step_fields(lay, bg, table, grid.plan, trajectory))
+
+
+def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision):
+    """Unlensed and lensed angular spectra."""
+    grid = make_grid(p, outputs)
+    primordial = partial(curvature_power, cosmo)
+    cl = angular_spectra(grid, p, bg, th, src, primordial)
+    limber = limber_lensing(grid, p, outputs, bg, th, src, primordial)
+    blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.2 * p.l_limber)))
+    cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber
+    cl = {name: every_ell(grid, value) for name, value in cl.items()}
+    assert len(cl["tt"]) == unlensed_l_max(p, outputs) + 1
+    ell = jnp.arange(outputs.l_max + 1.0)
+    cut = {name: value[: outputs.l_max + 1] for name, value in cl.items()}
+    unlensed = AngularSpectra(ell=ell, bb=jnp.zeros_like(ell), T_cmb=cosmo.T_cmb, **cut)
+    if not outputs.lensing:
+        return unlensed, None
+    out = lens(cl["tt"], cl["te"], cl["ee"], cl["pp"], l_max=outputs.l_max)
+    lensed = AngularSpectra(ell, out.tt, out.te, out.ee, out.bb, cut["pp"], cut["tp"], cut["ep"], cosmo.T_cmb)
+    return unlensed, lensed
