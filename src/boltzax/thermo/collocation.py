@@ -1,8 +1,8 @@
 """Three-stage Radau IIA collocation (order 5, L-stable) for all steps of a prescribed mesh at once.
 
 A scalar equation y' = f(x, y) is linearised about the current iterate at every node; one step is then an affine map
-of the value it starts from, and the maps of all steps are chained by an associative scan (Newton's method in
-function space; Lim et al. 2024, arXiv:2309.12252). Nothing runs node after node, so rates are evaluated as arrays.
+of the value it starts from, and the maps of all steps are chained in log2(n) sweeps (Newton's method in function
+space; Lim et al. 2024, arXiv:2309.12252). Nothing runs node after node, so rates are evaluated as arrays.
 Hairer & Wanner, Solving Ordinary Differential Equations II, table IV.5.6.
 """
 
@@ -47,13 +47,25 @@ def linear_step(
     gain = jnp.stack([sum(cofactor[j][k] for j in range(3)) for k in range(3)]) * inverse_det
     shift = jnp.stack([sum(cofactor[j][k] * rhs[j] for j in range(3)) for k in range(3)]) * inverse_det
 
-    def chain(first, second):
-        return second[0] * first[0], second[0] * first[1] + second[1]
-
-    product, total = jax.lax.associative_scan(chain, (gain[2], shift[2]))
-    ends = product * y_start + total
+    ends = _chain(y_start, gain[2], shift[2])
     starts = jnp.concatenate([jnp.reshape(y_start, (1,)), ends[:-1]])
     return gain * starts + shift, starts
+
+
+def _chain(y_start: Float[Array, ""], gain: Float[Array, " n"], shift: Float[Array, " n"]) -> Float[Array, " n"]:
+    """All iterates of y <- gain_i y + shift_i, composing maps over spans of 1, 2, 4, ... steps."""
+    n = gain.shape[0]
+    spans = 2 ** np.arange(max(1, int(np.ceil(np.log2(n)))))
+    pad = int(spans[-1])
+
+    def double(maps, span):
+        gain, shift = maps
+        before = jax.lax.dynamic_slice(jnp.concatenate([jnp.ones(pad), gain]), (pad - span,), (n,))
+        offset = jax.lax.dynamic_slice(jnp.concatenate([jnp.zeros(pad), shift]), (pad - span,), (n,))
+        return (gain * before, gain * offset + shift), None
+
+    (gain, shift), _ = jax.lax.scan(double, (gain, shift), jnp.asarray(spans))
+    return gain * y_start + shift
 
 
 def newton_step(

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax.constants import C_LIGHT, H_PLANCK, K_BOLTZMANN
+
 _SAHA = 2.414194e15  # (2 pi m_e k / h^2)^(3/2) [cm^-3 K^-3/2]
-_T_HE2 = 631462.7  # ionization of He II [K]
+_T_HE2 = 4.389088863e7 * H_PLANCK * C_LIGHT / K_BOLTZMANN  # ionization of He II [K]
 _T_HE1 = 285325.0  # ionization of He I [K]
 _T_H = 157801.37882  # ionization of H I, reduced mass [K]
 _SAHA_H = 2.4127161187130e15  # as _SAHA with the reduced mass of hydrogen

@@ -12,11 +12,12 @@ from jaxtyping import Array, Float
 from boltzax.errors import ParameterRangeError, error_if
 from boltzax.numerics.table import UniformTable
 from boltzax.thermo.quadrature import cell_integrals
+from boltzax.thermo.roots import newton
 
 Z_START_MAX = 50.0  # reionization starts after this redshift (CLASS: reionization_z_start_max)
 START_FACTOR = 8.0  # and this many widths before its middle
 LN_A_LATE = -4.0  # from here on reionization may matter
-_NEWTON_STEPS = 8
+_NEWTON_STEPS, _START_STEPS = 8, 6
 
 
 class Reionization(eqx.Module):
@@ -67,25 +68,18 @@ def late_history(ln_a: Float[Array, " n"], x_before: Float[Array, " n"], rate: F
 def optical_depth(model: Reionization, late: LateHistory) -> Float[Array, ""]:
     """Optical depth from today to the start of reionization, where x_e is smallest (CLASS's definition)."""
     added = model.added(late.ln_a, late.x_before) * late.rate
-    start = _start(model, late)
-    return cell_integrals(added, late.ln_a[1] - late.ln_a[0]).sum() + late.residual(start)[1]
+    return cell_integrals(added, late.ln_a[1] - late.ln_a[0]).sum() + late.residual(_start(model, late))[1]
 
 
 def _start(model: Reionization, late: LateHistory) -> Float[Array, ""]:
-    """ln a where d x_e / d ln a = 0, by Newton's method on the logarithm of the exponential tail of the tanh."""
+    """ln a where d x_e / d ln a = 0, sought in the exponential tail of the tanh."""
 
     def mismatch(x):
         x_before, slope = late.residual(x)[0], late.residual.derivative(x)[0]
-        rise = jax.grad(model.added)(x, x_before)
-        return jnp.log(rise) - jnp.log(-slope)
-
-    def newton(x):
-        value, slope = jax.value_and_grad(mismatch)(x)
-        return jnp.clip(x - value / slope, LN_A_LATE, -1.0)
+        return jnp.log(jax.grad(model.added)(x, x_before)) - jnp.log(-slope)
 
     z = jnp.maximum(model.z_reio + 4.0 * model.width, model.z_helium + 4.0 * model.width_helium)
-    x = jax.lax.fori_loop(0, 4, lambda _, x: newton(x), jax.lax.stop_gradient(-jnp.log1p(z)))
-    return newton(jax.lax.stop_gradient(x))
+    return newton(mismatch, jax.lax.stop_gradient(-jnp.log1p(z)), LN_A_LATE, -1.0, _START_STEPS)
 
 
 def find_redshift(model: Reionization, late: LateHistory, tau_reio: Float[Array, ""]) -> Reionization:
@@ -97,24 +91,16 @@ def find_redshift(model: Reionization, late: LateHistory, tau_reio: Float[Array,
     def depth(u):  # u = (1 + z)^(3/2), in which the depth is nearly linear
         return optical_depth(eqx.tree_at(lambda m: m.z_reio, model, u ** (2.0 / 3.0) - 1.0), late)
 
-    u_min, u_max = jnp.ones(()), (1.0 + Z_START_MAX - START_FACTOR * model.width) ** 1.5
-
-    def newton(u):
-        value, slope = jax.jvp(depth, (u,), (jnp.ones(()),))
-        return jnp.clip(u - (value - tau_reio) / slope, u_min, u_max)
-
-    u = jax.lax.fori_loop(0, _NEWTON_STEPS, lambda _, u: newton(u), 1.0 + 450.0 * tau_reio)
-    u = newton(jax.lax.stop_gradient(u))
+    limits = jnp.stack([jnp.ones(()), (1.0 + Z_START_MAX - START_FACTOR * model.width) ** 1.5])
+    u = newton(lambda u: depth(u) - tau_reio, 1.0 + 450.0 * tau_reio, *limits, _NEWTON_STEPS)
+    lowest, highest = jax.vmap(depth)(limits)
     u = error_if(
         u,
-        tau_reio < depth(u_min),
+        tau_reio < lowest,
         "tau_reio is below what late helium reionization and residual ionization alone give: raise tau_reio",
         ParameterRangeError,
     )
     u = error_if(
-        u,
-        tau_reio > depth(u_max),
-        "tau_reio needs reionization to start before z = 50: lower tau_reio",
-        ParameterRangeError,
+        u, tau_reio > highest, "tau_reio needs reionization to start before z = 50: lower tau_reio", ParameterRangeError
     )
     return eqx.tree_at(lambda m: m.z_reio, model, u ** (2.0 / 3.0) - 1.0)

@@ -17,17 +17,19 @@ from boltzax.constants import (
 )
 from boltzax.errors import BoltzaxError, error_if
 from boltzax.numerics.table import UniformTable
-from boltzax.thermo import epochs, recombination, reionization
+from boltzax.thermo import recombination, reionization
 from boltzax.thermo.bbn import helium_fraction
 from boltzax.thermo.collocation import mesh_nodes, on_half_steps
 from boltzax.thermo.helium import saha_doubly_ionized, saha_neutral_helium, saha_neutral_hydrogen
 from boltzax.thermo.history import Thermodynamics
 from boltzax.thermo.hydrogen import swift_departures
 from boltzax.thermo.quadrature import cell_integrals, derivative
+from boltzax.thermo.roots import newton
 
 LN_A_START = -11.5  # the table begins here (z = 1e5): helium doubly ionized to 1e-9
 _LN_A_MESH = -8.3  # equations are integrated from here (z = 4000), in equilibrium to 1e-8
 _LN_A_HELIUM = -7.0  # helium stays as it is from here
+_EPOCH_STEPS = 10
 _PER_SECOND = C_LIGHT / MPC  # 1/Mpc to 1/s
 _N_H_UNIT = 3.0 * (H0_UNIT * _PER_SECOND) ** 2 / (8.0 * np.pi * G_NEWTON * M_HYDROGEN)  # baryons, omega_b = 1 [1/m^3]
 
@@ -160,26 +162,31 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
     slope, kappa = derivative(ln_kappa_prime, grid.dx), _depth_from_today(rate, grid.dx)
     fields = jnp.stack([x_e, cooling, ln_kappa_prime, slope, kappa, a_cb2, jnp.log(aH)], axis=-1)
     x0, dx = jnp.asarray(LN_A_START), jnp.asarray(grid.dx)
-    table = UniformTable(x0, dx, fields)
     R = 0.75 * cosmo.omega_b / (OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4) * jnp.exp(ln_a)  # 3 rho_b / (4 rho_g)
-    drag = UniformTable(x0, dx, _depth_from_today(rate / R, grid.dx)[:, None])
+    kappa_b = _depth_from_today(rate / R, grid.dx)
+    table = UniformTable(x0, dx, fields)
+    found = _epochs(background, UniformTable(x0, dx, jnp.concatenate([fields, kappa_b[:, None]], axis=1)))
 
     scalars = dict(T_cmb=jnp.asarray(cosmo.T_cmb), YHe=YHe, f_He=f_He, n_H=n_H0, z_reio=model.z_reio, tau_reio=tau_reio)
-    return Thermodynamics(**scalars, **_epochs(background, table, drag), table=table)
+    return Thermodynamics(**scalars, **found, table=table)
 
 
-def _epochs(background, table: UniformTable, drag: UniformTable) -> dict[str, Float[Array, ""]]:
-    """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag."""
+def _epochs(background, table: UniformTable) -> dict[str, Float[Array, ""]]:
+    """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag.
+
+    `table`: fields of `Thermodynamics.table` and the optical depth of the baryons.
+    """
+
+    def mismatch(x):  # of the maximum of g, of kappa = 1, of kappa_b = 1; each nearly linear in ln a
+        of_rec, of_star, of_d = table(x)
+        peak = of_rec[2] - of_rec[6] - jnp.log(-of_rec[3])  # kappa' = - d ln kappa' / d tau
+        return jnp.stack([peak, jnp.log(of_star[4]), jnp.log(of_d[7])])
+
+    x = newton(mismatch, jnp.full(3, -7.0), -7.8, -6.2, _EPOCH_STEPS)
+    tau, rs = background.conformal_time(x), background.sound_horizon(x)
     out = {}
-    where = dict(
-        rec=epochs.visibility_peak(table),
-        star=epochs.unit_depth(lambda x: table(x)[4]),
-        d=epochs.unit_depth(lambda x: drag(x)[0]),
-    )
-    for name, x in where.items():
-        out[f"z_{name}"] = jnp.expm1(-x)
-        out[f"tau_{name}"] = background.conformal_time(x)
-        out[f"rs_{name}"] = background.sound_horizon(x)
+    for i, name in enumerate(("rec", "star", "d")):
+        out |= {f"z_{name}": jnp.expm1(-x[i]), f"tau_{name}": tau[i], f"rs_{name}": rs[i]}
     distance = background.conformal_time(jnp.zeros(())) - out["tau_rec"]
     out["theta_s_100"] = 100.0 * out["rs_rec"] / distance
     return out
