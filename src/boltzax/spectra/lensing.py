@@ -21,9 +21,65 @@ from scipy.special import erfc
 
 # rotation functions d^l_mn in the order of the tables
 _PAIRS = ((0, 0), (2, 0), (2, 2), (2, -2), (1, -1), (3, 1), (4, 0), (3, -3), (4, -4), (1, 1), (3, -1), (4, -2))
+_ROW = {pair: i for i, pair in enumerate(_PAIRS)}
+_TT, _TE, _PLUS, _MINUS = range(4)  # correlation functions xi, xi_X, xi_+, xi_-
+
+
+def _terms(L):
+    """Terms of CL05 eqs. (43), (54), (55), (61): the change of the correlation functions.
+
+    Each is (correlation function, rotation function, power of C_gl,2, a, factor): the factors of l alone in the
+    products of X_imn, which are all proportional to exp(-l(l+1) sigma^2/2 + a sigma^2). L = l(l+1).
+    """
+    s0, s2, s6, s12 = (np.sqrt(np.maximum(L - i, 0.0)) for i in (0, 2, 6, 12))
+    x121, x132, x220, x242 = s2 / 2, s6 / 2, s0 * s2 / 4, s6 * s12 / 4
+    xp000, xp022, one = L / 4, (L - 4) / 4, np.ones_like(L)
+    return (
+        (_TT, (0, 0), 0, 0, one),
+        (_TT, (1, -1), 1, 0, L / 2),
+        (_TT, (0, 0), 2, 0, xp000**2),
+        (_TT, (2, -2), 2, 1, x220**2),
+        (_TE, (2, 0), 0, 1, one),
+        (_TE, (1, 1), 1, 2 / 3, s0 / 2 * x121),
+        (_TE, (3, -1), 1, 5 / 3, s0 / 2 * x132),
+        (_TE, (2, 0), 2, 1, xp022 * xp000 + x220**2 / 2),
+        (_TE, (4, -2), 2, 3, x220 * x242 / 2),
+        (_PLUS, (2, 2), 0, 2, one),
+        (_PLUS, (3, 1), 1, 7 / 3, 2 * x121 * x132),
+        (_PLUS, (2, 2), 2, 2, xp022**2),
+        (_PLUS, (4, 0), 2, 3, x220 * x242),
+        (_MINUS, (2, -2), 0, 2, one),
+        (_MINUS, (1, -1), 1, 4 / 3, x121**2),
+        (_MINUS, (3, -3), 1, 10 / 3, x132**2),
+        (_MINUS, (2, -2), 2, 2, xp022**2),
+        (_MINUS, (0, 0), 2, 1, x220**2 / 2),
+        (_MINUS, (4, -4), 2, 5, x242**2 / 2),
+    )
+
+
+def _pack_terms(L):
+    """The terms sorted by rotation function, at most three for each; empty places have the factor zero."""
+    (target, order), exponent = np.zeros((2, 12, 3), int), np.zeros((12, 3))
+    factor, summed, used = np.zeros((12, 3, len(L))), np.zeros((4, 12, 3)), np.zeros(12, int)
+    for which, pair, power, a, values in _terms(L):
+        row = _ROW[pair]
+        place = row, used[row]
+        target[place], order[place], exponent[place], factor[place] = which, power, a, values
+        summed[(which, *place)] = 1.0
+        used[row] += 1
+    return target, order, exponent, summed.reshape(4, 36), factor
+
+
+_TARGET, _ORDER, _EXPONENT, _SUM, _ = _pack_terms(np.zeros(1))
 _EDGE = 5.0  # half width, in units of its scale, over which an erfc step goes from 1 to 1e-12
-# overlapping zones: theta at which a zone starts and ends fading, cut-off in l and its width (None: none)
-_ZONES = ((0.1, 0.2, None), (0.3, 0.6, (500.0, 100.0)), (None, None, (170.0, 35.0)))
+# overlapping zones: the range of theta over which a zone fades, and the multipole and width of its cut-off in l;
+# (lowest theta) * (width) >= 9 keeps the cut-off invisible in the zone
+_ZONES = (
+    ((0.05, 0.10), None),
+    ((0.12, 0.24), (900.0, 180.0)),
+    ((0.36, 0.72), (370.0, 70.0)),
+    (None, (100.0, 20.0)),
+)
 
 
 class LensedCl(eqx.Module):
@@ -40,6 +96,7 @@ class Zone(NamedTuple):
 
     l: np.ndarray  # [n_l] multipoles summed over
     weight: np.ndarray  # [n_l] quadrature weight times (2l+1)/4pi
+    factor: np.ndarray  # [12, 3, n_l] factors of l of the terms
     d: np.ndarray  # [12, n_theta, n_l] rotation functions
     l_pp: np.ndarray  # [n_p] multipoles of the lensing potential
     weight_pp: np.ndarray  # [n_p] quadrature weight times l(l+1)(2l+1)/4pi
@@ -143,7 +200,9 @@ def _zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes):
     l, weight = _l_quadrature(l_max_unlensed, high, cutoff)
     l_pp, weight_pp = _l_quadrature(l_max_pp, high, cutoff)
     nodes = nodes[nodes <= l[-1]]
-    n_theta = int(0.25 * (l[-1] + min(l_max, l[-1])) * (high - low)) + 24
+    # Gauss-Legendre resolves a product of rotation functions once it has half a node per radian of phase
+    band = l_max_unlensed + l_max if cutoff is None else 2 * (cutoff[0] + cutoff[1])
+    n_theta = int(0.25 * band * (high - low)) + 24
     u, w = np.polynomial.legendre.leggauss(n_theta)
     theta = low + 0.5 * (u + 1) * (high - low)
     w = 0.5 * (high - low) * w * np.sin(theta)
@@ -154,6 +213,7 @@ def _zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes):
     return Zone(
         l,
         weight * (2 * l + 1) / (4 * np.pi),
+        _pack_terms(l * (l + 1.0))[-1],
         wigner_d(_PAIRS, theta, l),
         l_pp,
         weight_pp * l_pp * (l_pp + 1.0) * (2 * l_pp + 1) / (4 * np.pi),
@@ -167,8 +227,7 @@ def lensing_tables(l_max: int, l_max_unlensed: int, l_max_pp: int, output_step: 
     """Constants of `lens`: numpy arrays, built in about a second and kept for later calls with the same sizes."""
     nodes = _output_nodes(l_max, output_step)
     zones, start = [], None
-    for low, high, cutoff in _ZONES:
-        end = None if low is None else (low, high)
+    for end, cutoff in _ZONES:
         zones.append(_zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes))
         start = end
     return LensingTables(tuple(zones), *_interpolation(nodes, l_max))
@@ -176,75 +235,33 @@ def lensing_tables(l_max: int, l_max_unlensed: int, l_max_pp: int, output_step: 
 
 @jax.custom_jvp
 def _moments(sigma2, columns, d, L):
-    """Sums over l of exp(-l(l+1) sigma2/2) d^l_mn times each column: for every mn an array [n_theta, n_columns]."""
-    damping = jnp.exp(-0.5 * sigma2[:, None] * L)
-    return tuple((damping * d[i]) @ c for i, c in enumerate(columns))
+    """Sums over l of exp(-l(l+1) sigma2/2) d^l_mn times each column: [12, n_theta, n_columns]."""
+    return (jnp.exp(-0.5 * sigma2[:, None] * L) * d) @ columns
 
 
 @_moments.defjvp
 def _moments_jvp(primals, tangents):
-    # the derivative with respect to sigma2 is one more column, shared by all tangents
+    # the derivative with respect to sigma2 is one more set of columns, shared by all tangents
     sigma2, columns, d, L = primals
-    dsigma2, dcolumns = tangents[:2]
-    damping = jnp.exp(-0.5 * sigma2[:, None] * L)
-    values, changes = [], []
-    for i, (c, dc) in enumerate(zip(columns, dcolumns, strict=True)):
-        table = damping * d[i]
-        both = table @ jnp.concatenate([c, -0.5 * L[:, None] * c], axis=1)
-        n = c.shape[1]
-        values.append(both[:, :n])
-        changes.append(table @ dc + dsigma2[:, None] * both[:, n:])
-    return tuple(values), tuple(changes)
+    n = columns.shape[-1]
+    table = jnp.exp(-0.5 * sigma2[:, None] * L) * d
+    both = table @ jnp.concatenate([columns, -0.5 * L[:, None] * columns], axis=-1)
+    return both[..., :n], table @ tangents[1] + tangents[0][:, None] * both[..., n:]
 
 
-def _columns(L, t, x, p, m):
-    """Factors of each rotation function in CL05 eqs. (43), (54), (55), (61) that depend on l alone.
-
-    t, x, p, m: (2l+1)/4pi C_l of TT, TE, EE+BB, EE-BB; grouped by rotation function in the order of _PAIRS.
-    """
-    s2, s6, s12 = (np.sqrt(np.maximum(L - i, 0.0)) for i in (2, 6, 12))
-    s0 = np.sqrt(L)
-    x220, x242 = s0 * s2 / 4, s6 * s12 / 4
-    xp000, xp022 = L / 4, (L - 4) / 4
-    groups = (
-        (t, t * xp000**2, m * x220**2),
-        (x, x * (2 * xp022 * xp000 + x220**2) / 2),
-        (p, p * xp022**2),
-        (m, m * xp022**2, t * x220**2),
-        (t * 8 * xp000**2 / L, m * s2**2 / 4),
-        (p * s2 * s6 / 2,),
-        (p * x242 * x220,),
-        (m * s6**2 / 4,),
-        (m * x242**2 / 2,),
-        (x * xp000 * s2 / s0,),
-        (x * xp000 * s6 / s0,),
-        (x * x220 * x242 / 2,),
-    )
-    return tuple(jnp.stack(g, axis=-1) for g in groups)
-
-
-def _zone_change(zone, origin, tt, te, ee, bb, pp):
+def _zone_change(zone, origin, spectra, pp):
     """Change of the spectra (TT, TE, EE, BB at the output nodes) from one zone; origin is C_gl(0)."""
     deflection = pp[zone.l_pp] * zone.weight_pp
-    sigma2 = origin + jnp.asarray(zone.d_pp[0]) @ deflection  # CL05 eq. (35): C_gl(0) - C_gl(theta)
-    c2 = jnp.asarray(zone.d_pp[1]) @ deflection  # C_gl,2
+    cgl = zone.d_pp @ deflection
+    sigma2, c2 = origin + cgl[0], cgl[1]  # CL05 eq. (35): C_gl(0) - C_gl(theta), C_gl,2(theta)
+    terms = spectra[:, zone.l] * zone.weight
     L = zone.l * (zone.l + 1.0)
-    t, x, e, b = (c[zone.l] * zone.weight for c in (tt, te, ee, bb))
-    d = jnp.asarray(zone.d)
-    columns = _columns(L, t, x, e + b, e - b)
-    m00, m20, m22, m2m2, m1m1, m31, m40, m3m3, m4m4, m11, m3m1, m4m2 = _moments(sigma2, columns, d, jnp.asarray(L))
-    f = lambda a: jnp.exp(a * sigma2)  # what is left of the exponents of X_imn besides l(l+1)
-    xi = m00[:, 0] - d[0] @ t
-    xi += c2 * m1m1[:, 0] + c2**2 * (m00[:, 1] + f(1.0) * m2m2[:, 2])
-    xi_x = f(1.0) * m20[:, 0] - d[1] @ x + c2 * (f(2 / 3) * m11[:, 0] + f(5 / 3) * m3m1[:, 0])
-    xi_x += c2**2 * (f(1.0) * m20[:, 1] + f(3.0) * m4m2[:, 0])
-    xi_p = f(2.0) * m22[:, 0] - d[2] @ (e + b) + c2 * f(7 / 3) * m31[:, 0]
-    xi_p += c2**2 * (f(2.0) * m22[:, 1] + f(3.0) * m40[:, 0])
-    xi_m = f(2.0) * m2m2[:, 0] - d[3] @ (e - b) + c2 * (f(4 / 3) * m1m1[:, 1] + f(10 / 3) * m3m3[:, 0])
-    xi_m += c2**2 * (f(2.0) * m2m2[:, 1] + 0.5 * f(1.0) * m00[:, 2] + f(5.0) * m4m4[:, 0])
-    back = jnp.asarray(zone.back)
-    plus, minus = back[2] @ xi_p, back[3] @ xi_m
-    return jnp.stack([back[0] @ xi, back[1] @ xi_x, plus + minus, plus - minus])
+    moments = _moments(sigma2, jnp.swapaxes(terms[_TARGET] * zone.factor, 1, 2), zone.d, L)
+    prefactor = jnp.stack([jnp.ones_like(c2), c2, c2**2])[_ORDER] * jnp.exp(_EXPONENT[..., None] * sigma2)
+    contributions = (prefactor * jnp.swapaxes(moments, 1, 2)).reshape(_SUM.shape[1], -1)
+    xi = _SUM @ contributions - jnp.einsum("stl,sl->st", zone.d[:4], terms)
+    tt, te, plus, minus = jnp.einsum("sot,st->so", zone.back, xi)
+    return jnp.stack([tt, te, plus + minus, plus - minus])
 
 
 def lens(
@@ -272,15 +289,16 @@ def lens(
             f"l_max = {l_max} must lie between 2 and the last multipole of the unlensed spectra "
             f"({l_max_unlensed}) and of the lensing potential ({l_max_pp})"
         )
-    if tables is None:
-        tables = lensing_tables(l_max, l_max_unlensed, l_max_pp)
+    tables = lensing_tables(l_max, l_max_unlensed, l_max_pp) if tables is None else tables
+    tables = jax.tree.map(jnp.asarray, tables)
     bb = jnp.zeros_like(tt) if bb is None else bb
+    spectra = jnp.stack([tt, te, ee + bb, ee - bb])
     first = tables.zones[0]
-    total = pp[first.l_pp] @ jnp.asarray(first.weight_pp)
-    change = 0.0
-    for zone, origin in zip(tables.zones, (0.0, total, total), strict=True):
-        part = _zone_change(zone, origin, tt, te, ee, bb, pp)
-        change = part if zone is first else change.at[:, : part.shape[1]].add(part)
+    total = pp[first.l_pp] @ first.weight_pp
+    change = jnp.zeros((4, first.back.shape[1]))
+    for zone in tables.zones:
+        part = _zone_change(zone, 0.0 if zone is first else total, spectra, pp)
+        change = change.at[:, : part.shape[1]].add(part)
     change = (change[:, tables.stencil] * tables.interpolation).sum(-1)
     unlensed = jnp.stack([tt, te, ee, bb])[:, : l_max + 1] * (np.arange(l_max + 1) >= 2)
     return LensedCl(*(unlensed + change))
