@@ -76,10 +76,11 @@ def boltzax_flat(name: str, results: Any) -> dict[str, np.ndarray]:
     return flat
 
 
-def stage_errors(results: Any, stage: Mapping[str, np.ndarray], theta_s_100: float) -> dict[str, dict[str, float]]:
+def stage_errors(
+    background: Any, thermodynamics: Any, stage: Mapping[str, np.ndarray], theta_s_100: float
+) -> dict[str, dict[str, float]]:
     """Errors of background and thermodynamics on the rows of a table (bg_ and th_ arrays of `oracle.stages`)."""
     z, ln_a = stage["bg_z"], -np.log1p(stage["bg_z"])
-    background = results.background
     far = z > 1e-3  # a distance to z = 0 has no relative error
     report = {
         "H": compare_values(background.hubble(ln_a), stage["bg_H"], z),
@@ -87,20 +88,15 @@ def stage_errors(results: Any, stage: Mapping[str, np.ndarray], theta_s_100: flo
         "distance": compare_values(background.comoving_distance(z[far]), stage["bg_DA"][far] * (1.0 + z[far]), z[far]),
     }
     z = stage["th_z"]
-    thermo = results.thermodynamics.at(-np.log1p(z))
+    thermo = thermodynamics.at(-np.log1p(z))
     x_e, g = np.asarray(thermo.x_e), np.asarray(thermo.g)
     inside = (z > 100.0) & (z < 3000.0)
     peak = (z > 500.0) & (stage["th_g"] > 0.98 * stage["th_g"].max())
     report["x_e"] = compare_values(x_e[inside], stage["th_x_e"][inside], z[inside])
     report["x_e_elsewhere"] = compare_values(x_e[~inside], stage["th_x_e"][~inside], z[~inside])
     report["g_peak"] = compare_values(g[peak], stage["th_g"][peak], z[peak])
-    report["theta_s"] = compare_values(_derived(results, "theta_s_100"), np.array(theta_s_100), np.zeros(1))
+    report["theta_s"] = compare_values(np.atleast_1d(thermodynamics.theta_s_100), theta_s_100, np.zeros(1))
     return report
-
-
-def _derived(results: Any, name: str) -> np.ndarray:
-    derived = results.derived
-    return np.asarray(derived[name] if isinstance(derived, Mapping) else getattr(derived, name))
 
 
 def _add_ee_band(report: dict[str, Any]) -> None:
@@ -123,7 +119,9 @@ def point_report(name: str, results: Any) -> dict[str, Any]:
     reference = ref.load_spectra(name)
     stage = reference if name in ref.VARIATIONS else ref.load_stages(name)
     report = spectra_report(boltzax_flat(name, results), reference)
-    return report | stage_errors(results, stage, float(reference["derived_100*theta_s"]))
+    return report | stage_errors(
+        results.background, results.thermodynamics, stage, float(reference["derived_100*theta_s"])
+    )
 
 
 def reached(report: Mapping[str, Any], requirement: Requirement) -> float:

@@ -93,8 +93,10 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
                 base = ref.cached("spectra", ref.class_settings(ref.FIDUCIAL), ref.spectra, cache)
                 extra = ref.cached("background", background_settings(point), compute_background, cache)
                 _write(folder, f"spectra_{name}", pack_variation(result, base) | extra, settings, entries)
+                entries[f"spectra_{name}.npz"]["thermodynamics_settings"] = background_settings(point)
         if name in STAGE_POINTS and available("stages", stage_settings(point)):
             _write(folder, f"stages_{name}", stages(name, cache), stage_settings(point), entries)
+            entries[f"stages_{name}.npz"]["thermodynamics_settings"] = background_settings(point)
     measured = old.get("convergence", {}) | convergence(cache, with_convergence)
     content = {
         "made_by": "python -m oracle.make_references",

@@ -38,8 +38,11 @@ from oracle.reference import NCDM_PRECISION, POINTS, PRECISION, cached, class_pa
 K_OUTPUT = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 1.0)  # [1/Mpc]
 N_TIMES = 200
 
-_NOT_FOR_STAGES = ("accurate_lensing", "delta_l_max", "k_per_decade_for_pk")
-ONLY_FOR_CL = (*_NOT_FOR_STAGES, "l_max_scalars", "lensing")  # not accepted by a run without C_l
+_HYDROGEN = ("recfast_z_full_H_recombination", "recfast_delta_z_full_H_recombination")
+# Stage runs take CLASS's stiff integrator; the change of hydrogen at z > 1500 moves nothing in their perturbations, and
+# th_ comes from a run of its own.
+_NOT_FOR_STAGES = ("evolver", "accurate_lensing", "delta_l_max", "k_per_decade_for_pk", *_HYDROGEN)
+ONLY_FOR_CL = ("accurate_lensing", "delta_l_max", "l_max_scalars", "lensing")  # refused by a run without C_l
 STAGE_PRECISION: dict[str, Any] = {
     "k_step_super": 0.01,
     "k_step_sub": 0.7,
@@ -100,7 +103,7 @@ def stage_settings(point: dict[str, Any], k_output: tuple[float, ...] = K_OUTPUT
 def background_settings(point: dict[str, Any]) -> dict[str, Any]:
     """All CLASS inputs of a run that stops after thermodynamics."""
     names = ("tol_background_integration", "tol_thermo_integration", "reionization_optical_depth_tol")
-    settings = class_parameters(point) | {name: PRECISION[name] for name in names}
+    settings = class_parameters(point) | {name: PRECISION[name] for name in (*names, *_HYDROGEN)}
     settings |= {"recombination": "HyRec", "reio_parametrization": "reio_camb"}
     for primordial in ("ln_A_s_1e10", "n_s"):
         settings.pop(primordial)
@@ -223,6 +226,19 @@ def compute_stages(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     return table
 
 
+def compute_thermodynamics(settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The th_ arrays of a run that stops after thermodynamics."""
+    cosmo = run_class(settings)
+    try:
+        return thermodynamics_table(cosmo.get_thermodynamics())
+    finally:
+        cosmo.struct_cleanup()
+        cosmo.empty()
+
+
 def stages(name: str, cache: Path | None = None) -> dict[str, np.ndarray]:
-    """The stage table of a point, from the cache or made now (minutes)."""
-    return cached("stages", stage_settings(POINTS[name]), compute_stages, cache)
+    """The stage table of a point, from the cache or made now (minutes); th_ comes from a background run."""
+    point = POINTS[name]
+    return cached("stages", stage_settings(point), compute_stages, cache) | cached(
+        "thermodynamics", background_settings(point), compute_thermodynamics, cache
+    )
