@@ -61,7 +61,8 @@ def test_error_if_concrete_raises_the_named_exception():
         jax.jit(lambda x: error_if(x, True, "known while tracing", errors.PrecisionError))(1.0)
 
 
-def test_error_if_traced_poisons_only_the_bad_member_of_a_batch():
+def test_error_if_traced_poisons_only_the_bad_member_of_a_batch(monkeypatch):
+    monkeypatch.setenv("BOLTZAX_ON_ERROR", "nan")
     check = jax.vmap(lambda x: error_if({"x": 2.0 * x, "n": 3}, x < 0.0, "negative"))
     out = jax.jit(check)(jnp.array([1.0, -1.0, 2.0]))
     np.testing.assert_array_equal(out["x"], [2.0, np.nan, 4.0])
@@ -69,7 +70,7 @@ def test_error_if_traced_poisons_only_the_bad_member_of_a_batch():
 
 
 def test_error_if_leaves_derivatives_alone_and_no_callback_in_the_program(monkeypatch):
-    monkeypatch.delenv("BOLTZAX_ON_ERROR", raising=False)
+    monkeypatch.setenv("BOLTZAX_ON_ERROR", "nan")
 
     def f(x):
         return error_if(x, x < 0.0, "negative") ** 3
@@ -82,8 +83,8 @@ def test_error_if_leaves_derivatives_alone_and_no_callback_in_the_program(monkey
     assert "callback" not in str(jax.make_jaxpr(f)(2.0))
 
 
-def test_error_if_raises_at_run_time_on_request(monkeypatch):
-    monkeypatch.setenv("BOLTZAX_ON_ERROR", "raise")
+def test_error_if_raises_at_run_time_by_default(monkeypatch):
+    monkeypatch.delenv("BOLTZAX_ON_ERROR", raising=False)
     f = eqx.filter_jit(lambda x: error_if(x, x < 0.0, "x is negative", errors.OutOfRangeError))
     assert f(jnp.array(1.0)) == 1.0
     with pytest.raises(eqx.EquinoxRuntimeError, match="OutOfRangeError: x is negative"):
@@ -91,6 +92,11 @@ def test_error_if_raises_at_run_time_on_request(monkeypatch):
 
 
 def test_error_if_modes(monkeypatch):
+    monkeypatch.setenv("BOLTZAX_ON_ERROR", "raise")
+    with errors.on_error_mode("nan"):
+        assert np.isnan(jax.jit(lambda x: error_if(x, x < 0.0, "negative"))(-1.0))
+        with errors.on_error_mode("off"):
+            assert jax.jit(lambda x: error_if(x, x < 0.0, "negative"))(-1.0) == -1.0
     monkeypatch.setenv("BOLTZAX_ON_ERROR", "off")
     assert jax.jit(lambda x: error_if(x, x < 0.0, "negative"))(-1.0) == -1.0
     monkeypatch.setenv("BOLTZAX_ON_ERROR", "sometimes")
