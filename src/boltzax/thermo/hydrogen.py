@@ -125,7 +125,8 @@ def effective_atom(
     swift = _table(_swift_table())
     lo, hi = swift.x0, swift.x0 + swift.dx * (swift.values.shape[0] - 1)
     correction = swift(jnp.clip(T, lo, hi)) @ jnp.concatenate([jnp.ones(1), fit])
-    applies = jax.nn.sigmoid(jnp.log(ionization / 0.01) / (10.0 * _EDGE)) * jax.nn.sigmoid(jnp.log(hi / T) / _EDGE)
+    applies = (ionization / 0.01) ** 10
+    applies = applies / (1.0 + applies) * jax.nn.sigmoid(jnp.log(hi / T) / _EDGE)
     return EffectiveAtom(
         alpha=alpha,
         ratio=rows[3:],
