@@ -69,16 +69,15 @@ def massless_cosmology():
 def solved():
     """solved(name): `boltzax.solve` at a reference point, default precision, l_max = 2500; once a session.
 
-    One compiled program serves every point with the same number of massive neutrinos.
+    `solve` compiles itself once for all points with the same number of massive neutrinos.
     """
     import boltzax
 
     results = {}
-    solve = jax.jit(lambda cosmo: boltzax.solve(cosmo, outputs=boltzax.Outputs(), precision=boltzax.Precision()))
 
     def get(name: str):
         if name not in results:
-            results[name] = jax.block_until_ready(solve(_cosmology(name)))
+            results[name] = boltzax.solve(_cosmology(name), outputs=boltzax.Outputs(), precision=boltzax.Precision())
         return results[name]
 
     return get
