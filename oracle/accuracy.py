@@ -200,7 +200,11 @@ def plot(flats: Mapping[str, Mapping[str, np.ndarray]], point: str, path: str) -
     reference = ref.load_spectra(point)
     panels = [("lensed", n) for n in ("tt", "ee", "te", "bb", "pp")] + [("unlensed", n) for n in ("tt", "ee", "te")]
     figure, axes = plt.subplots(3, 3, figsize=(15, 9), constrained_layout=True)
-    limits = {(row.path[0], row.path[1]): row.bound for row in REQUIREMENTS if "total" in row.path or "30-" in row.path}
+    limits = {
+        (row.path[0], row.path[1]): row.bound
+        for row in REQUIREMENTS
+        if row.path[-2:] in (("total", "max"), ("30-", "max"))
+    }
     for axis, (kind, name) in zip(axes.flat, panels, strict=False):
         b = limits.get((kind, name), 5e-4) if name != "bb" else 2e-3
         for label, flat in flats.items():
