@@ -26,10 +26,10 @@ _TT, _TE, _PLUS, _MINUS = range(4)  # correlation functions xi, xi_X, xi_+, xi_-
 
 
 def _terms(L):
-    """Terms of CL05 eqs. (43), (54), (55), (61): the change of the correlation functions.
+    """Terms of the lensed correlation functions: CL05 eq. (38) and its counterparts for polarisation.
 
-    Each is (correlation function, rotation function, power of C_gl,2, a, factor): the factors of l alone in the
-    products of X_imn, which are all proportional to exp(-l(l+1) sigma^2/2 + a sigma^2). L = l(l+1).
+    Each is (correlation function, rotation function, power of C_gl,2, a, factor): the products of the X_imn, CL05
+    eqs. (39), (40), (57)-(60), are all factor(L) exp(-L sigma^2/2 + a sigma^2) with L = l(l+1).
     """
     s0, s2, s6, s12 = (np.sqrt(np.maximum(L - i, 0.0)) for i in (0, 2, 6, 12))
     x121, x132, x220, x242 = s2 / 2, s6 / 2, s0 * s2 / 4, s6 * s12 / 4
@@ -276,10 +276,15 @@ def lens(
 ) -> LensedCl:
     """Lensed spectra from unlensed ones, to second order in C_gl,2 and all orders in sigma^2.
 
-    Challinor & Lewis 2005 eqs. (43), (54), (55), (61). tt, te, ee and optionally bb: unlensed dimensionless C_l from
-    l = 0, all of one length beyond l_max + 1; pp: C_l^phiphi from l = 0, of any length (it pays to give it further
-    than the others). tables: `lensing_tables(l_max, l_max_unlensed, l_max_pp)`, where a caller prefers to pass them
-    as an argument through jit. Raises ValueError where the spectra are too short or of different lengths.
+    Challinor & Lewis 2005 eq. (38) and its counterparts for polarisation. Within 1e-5 of the integral over the whole
+    sphere; what is left out at third order is 3e-5 in TT, 1e-4 in EE and 1e-3 in BB at l = 2500.
+
+    tt, te, ee and optionally bb: unlensed dimensionless C_l from l = 0, all of one length; pp: C_l^phiphi from l = 0,
+    of any length. Ending the former at 4000 for l_max = 2500 changes TT and EE by 2e-5 and BB by 6e-4 (4500: 3e-6,
+    1e-4); ending pp at 4000 changes them by 2e-4, 3e-4 and 8e-3, at 6000 by 9e-5, 9e-5 and 4e-5.
+
+    tables: `lensing_tables(l_max, l_max_unlensed, l_max_pp)`, where a caller wants to pass the constants (tens of MB)
+    through jit as an argument. Raises ValueError where the spectra are too short or of different lengths.
     """
     if not tt.shape == te.shape == ee.shape or (bb is not None and bb.shape != tt.shape):
         raise ValueError("the unlensed spectra tt, te, ee and bb must have the same length")
@@ -291,7 +296,8 @@ def lens(
         )
     tables = lensing_tables(l_max, l_max_unlensed, l_max_pp) if tables is None else tables
     tables = jax.tree.map(jnp.asarray, tables)
-    bb = jnp.zeros_like(tt) if bb is None else bb
+    tt, te, ee, pp = map(jnp.asarray, (tt, te, ee, pp))
+    bb = jnp.zeros_like(tt) if bb is None else jnp.asarray(bb)
     spectra = jnp.stack([tt, te, ee + bb, ee - bb])
     first = tables.zones[0]
     total = pp[first.l_pp] @ first.weight_pp
