@@ -12,7 +12,7 @@ import pytest
 from scipy.special import eval_jacobi
 
 from boltzax.spectra import lensing
-from boltzax.spectra.lensing import lens, lensing_tables, wigner_d
+from boltzax.spectra.lensing import extend_potential, lens, lensing_tables, wigner_d
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "lensing_class.npz"
 NAMES = ("tt", "te", "ee", "bb")
@@ -222,3 +222,14 @@ def test_derivatives():
         np.testing.assert_allclose(second, central(gradient, p, v), rtol=0, atol=1e-9 * jnp.abs(second).max())
     batch = jnp.stack([p, 1.1 * p])
     np.testing.assert_allclose(jax.vmap(scalar)(batch), [scalar(q) for q in batch], rtol=1e-12)
+
+
+def test_extended_potential(class_spectra):
+    l = np.arange(1, 3001.0)
+    exact = np.concatenate([[0.0], 1e-8 / l**4 * np.exp(-0.3 * np.log(l / 100) ** 2)])
+    np.testing.assert_allclose(extend_potential(jnp.asarray(exact[:2001]), 3000)[1:], exact[1:], rtol=1e-10)
+    pp = class_spectra["upp"]
+    np.testing.assert_allclose(extend_potential(jnp.asarray(pp[:3001]), 4500)[2:], pp[2:], rtol=6.7e-3)
+    np.testing.assert_array_equal(extend_potential(pp, 100), pp[:101])
+    with pytest.raises(ValueError, match="must reach l = 401"):
+        extend_potential(pp[:300], 1000)
