@@ -314,7 +314,8 @@ def extend_potential(pp: Float[Array, " l"], l_max: int, window: int = 400) -> F
     """C_l^phiphi continued to l_max by a parabola in (ln l, ln C_l) fitted to its last `window` multipoles.
 
     The deflections of l = 4000-8500 change lensed TT and EE at l = 2500 by 2e-4; continued from l = 3000 they are
-    good enough for 2e-6 there. pp: from l = 0, positive at the fitted l; its last multipole must be at least window + 2.
+    good enough for 2e-6 there. pp: from l = 0, positive at the fitted l; returns l = 0..l_max. Raises ValueError if pp
+    ends before l = window + 1.
     """
     n = pp.shape[0]
     if l_max < n:
