@@ -130,19 +130,43 @@ def solve(mesh: Mesh, c: Conditions) -> tuple[History, Float[Array, ""]]:
     return y, change
 
 
+def _partials(f, rates, d_rates, *unknowns):
+    """At every node: f's change by d_rates, and its derivative by each of the unknowns."""
+    explicit = jax.jvp(lambda r: f(r, *unknowns), (rates,), (d_rates,))[1]
+    ones = jnp.ones_like(unknowns[0])
+
+    def by(i):
+        return jax.jvp(lambda u: f(rates, *unknowns[:i], u, *unknowns[i + 1 :]), (unknowns[i],), (ones,))[1]
+
+    return explicit, [by(i) for i in range(len(unknowns))]
+
+
 @solve.defjvp
 def _solve_jvp(mesh, primals, tangents):
-    """Tangent of the fixed point y = pass(y): t <- (d pass/d y) t + (d pass/d c) dc, about the solution."""
-    y, change = solve(mesh, *primals)
+    """Tangent of the solution: the linearised equations, solved in turn until the coupling has converged."""
+    (c,), (dc,) = primals, tangents
+    y, change = solve(mesh, c)
+    n, step = mesh.n_helium, mesh.step
+    x_He2 = c.f_He * (1.0 - y.helium)
+    (rates_H, rates_He), (d_rates_H, d_rates_He) = jax.jvp(lambda c: _rates(mesh, c), (c,), (dc,))
+    early = (y.helium[:, :n], y.hydrogen[:, :n], y.cooling[:, :n])
+    of_He, (He_He, He_H, He_d) = _partials(lambda r, *u: r.rate(*u), rates_He, d_rates_He, *early)
+    now = (y.hydrogen, x_He2, y.cooling)
+    of_H, (H_H, H_He, H_d) = _partials(lambda r, *u: r.rate(*u), rates_H, d_rates_H, *now)
+    x_e = 1.0 - y.hydrogen + x_He2
+    gamma, of_gamma = jax.jvp(coupling, (x_e, c.T, c.H, c.f_He), (jnp.zeros_like(x_e), dc.T, dc.H, dc.f_He))
+    gamma_x = gamma / x_e * (1.0 + c.f_He) / (1.0 + x_e + c.f_He)
+    start_H, start_He, start_d = jax.jvp(start_values, (c,), (dc,))[1]
 
-    def one_pass(c, state):
-        return _pass(mesh, c, _rates(mesh, c), state)
+    def one_pass(t, _):
+        neutral = linear_step(step, start_He, He_He, of_He + He_H * t.hydrogen[:, :n] + He_d * t.cooling[:, :n])[0]
+        rest = jnp.broadcast_to(neutral[-1, -1], (3, c.T.shape[1] - n))
+        neutral = jnp.concatenate([neutral, rest], axis=1)
+        d_He2 = dc.f_He * (1.0 - y.helium) - c.f_He * neutral
+        x_1 = linear_step(step, start_H, H_H, of_H + H_He * d_He2 + H_d * t.cooling)[0]
+        d_gamma = of_gamma + gamma_x * (d_He2 - x_1)
+        cooling = linear_step(step, start_d, -(1.0 + gamma), -d_gamma * y.cooling)[0]
+        return History(x_1, neutral, cooling), None
 
-    _, linear = jax.linearize(one_pass, primals[0], y)
-    zero = jax.tree.map(jnp.zeros_like, y)
-
-    def again(t, _):
-        return linear(tangents[0], t), None
-
-    t, _ = jax.lax.scan(again, zero, None, length=_TANGENT_PASSES)
+    t, _ = jax.lax.scan(one_pass, jax.tree.map(jnp.zeros_like, y), None, length=_TANGENT_PASSES)
     return (y, change), (t, jnp.zeros_like(change))
