@@ -2,15 +2,18 @@
 
 CLASS at its defaults is good to about 1e-3 in C_l and cannot judge 5e-4, so the reference is CLASS at `PRECISION`
 (with `NCDM_PRECISION` where there are massive neutrinos). Measured against a far more expensive CLASS run
-(553 CPU s to l = 4000) settings like these reach 1e-4 rms and 3e-4 max in TT and EE, 6e-5 rms in TE / sqrt(TT EE) and
-4e-5 in phiphi for l <= 1500, at 120-160 CPU s to l = 3000; part of the 1e-4 belongs to the expensive run. What decides
-(change against the expensive run):
+(553 CPU s to l = 4000) a first form of these settings reached 1e-4 rms and 3e-4 max in TT and EE, 6e-5 rms in
+TE / sqrt(TT EE) and 4e-5 in phiphi for l <= 1500; part of the 1e-4 belonged to the expensive run. What decides, each
+measured as the change under a tighter value:
 
 - `delta_l_max` 1000 instead of 2000, with `accurate_lensing` and l_max 3000: 5e-3 in lensed TT, 15% in BB at the edge.
 - `tol_ncdm_synchronous` 1e-3 (five momenta): -6e-4 in phiphi for l > 500; 1e-5 (eleven momenta): -4e-5.
+- `perturbations_sampling_stepsize` 0.05 leaves 2.4e-4 in TT, 3e-4 in EE, 2e-4 in TE at l < 30; 0.02: 4e-5 (against
+  0.006).
+- Photons 30/20 -> 45/35 multipoles (intensity/polarisation): TE 1e-4 for 10 < l < 30.
 - `l_max_ur`, `l_max_ncdm` 25 -> 40 and photons 20 -> 30: TE 2e-4 -> 8e-5 at l < 30, phiphi 1e-4.
-- `tol_perturbations_integration` 3e-6 -> 1e-6, `perturbations_sampling_stepsize` 0.05 -> 0.03, k_max to 10/Mpc: below
-  2e-5 in phiphi. phiphi needs wave numbers to about 10/Mpc, hence `P_k_max_1/Mpc`.
+- `tol_perturbations_integration` 3e-6 -> 1e-6, k_max to 10/Mpc: below 2e-5 in phiphi, which needs wave numbers to
+  about 10/Mpc, hence `P_k_max_1/Mpc`.
 - `reionization_optical_depth_tol` 1e-4 (default) leaves z_reio wrong by 3e-4, 1e-4 in EE below l = 10; 1e-7 is free.
 - `recfast_z_full_H_recombination` (with HyRec too): hydrogen from Saha's equation with a correction down to z = 1600 by
   default, 3.4e-4 in x_e at z = 1530; from 1670 the full solution, below 1e-6. HyRec's rate tables end at z = 1702.
@@ -59,11 +62,11 @@ PRECISION: dict[str, Any] = {
     "k_per_decade_for_pk": 20,
     # perturbations
     "evolver": 0,
-    "l_max_g": 30,
-    "l_max_pol_g": 20,
+    "l_max_g": 45,
+    "l_max_pol_g": 35,
     "l_max_ur": 40,
     "tol_perturbations_integration": 3e-6,
-    "perturbations_sampling_stepsize": 0.05,
+    "perturbations_sampling_stepsize": 0.02,
     "radiation_streaming_trigger_tau_over_tau_k": 100.0,
     "radiation_streaming_trigger_tau_c_over_tau": 50.0,
     "ur_fluid_trigger_tau_over_tau_k": 50.0,
@@ -100,27 +103,33 @@ NCDM_PRECISION: dict[str, Any] = {
     "ncdm_fluid_trigger_tau_over_tau_k": 6001.0,
 }
 
+# Lighter settings for the variations, whose tables hold ratios to the fiducial point at these same settings.
+VARIATION: dict[str, Any] = {
+    "l_max_scalars": 2600,
+    "delta_l_max": 1500,
+    "l_max_g": 30,
+    "l_max_pol_g": 20,
+    "perturbations_sampling_stepsize": 0.05,
+    "ncdm_fluid_trigger_tau_over_tau_k": 701.0,
+}
+HEAVIER_NCDM: dict[str, Any] = {"ncdm_fluid_trigger_tau_over_tau_k": 6001.0}  # masses above 0.1 eV
+
 # The same, tighter in everything that the module docstring names: it measures the convergence of PRECISION.
 TIGHTER: dict[str, Any] = {
     "tol_thermo_integration": 1e-8,
     "evolver": 1,
-    "l_max_g": 45,
-    "l_max_pol_g": 35,
-    "l_max_ur": 55,
+    "l_max_g": 60,
+    "l_max_pol_g": 60,
+    "l_max_ur": 60,
     "tol_perturbations_integration": 1e-6,
-    "perturbations_sampling_stepsize": 0.03,
-    "radiation_streaming_trigger_tau_over_tau_k": 160.0,
-    "ur_fluid_trigger_tau_over_tau_k": 80.0,
+    "perturbations_sampling_stepsize": 0.014,
+    "k_step_super": 0.0005,
     "k_step_sub": 0.025,
-    "l_logstep": 1.035,
-    "l_linstep": 18,
-    "q_linstep": 0.22,
     "k_per_decade_for_pk": 30,
     "delta_l_max": 3000,
-    "transfer_neglect_delta_k_S_t0": 0.6,
-    "transfer_neglect_delta_k_S_t1": 0.2,
-    "transfer_neglect_delta_k_S_t2": 0.6,
-    "transfer_neglect_delta_k_S_e": 0.5,
+    "l_logstep": 1.03,
+    "l_linstep": 15,
+    "q_linstep": 0.15,
 }
 TIGHTER_NCDM: dict[str, Any] = {"l_max_ncdm": 50, "ncdm_fluid_trigger_tau_over_tau_k": 9001.0}
 
@@ -205,18 +214,24 @@ def class_parameters(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def class_settings(point: dict[str, Any], precision: str = "reference") -> dict[str, Any]:
-    """All CLASS inputs of a spectra run; precision is "reference", "tighter" or "default" (CLASS's own)."""
+    """All CLASS inputs of a spectra run; precision: reference, variation, tighter or default (CLASS's own)."""
+    if precision not in ("reference", "variation", "tighter", "default"):
+        raise ValueError(f"precision must be 'reference', 'variation', 'tighter' or 'default', not {precision!r}")
     settings = {**OUTPUT, **class_parameters(point)}
     if precision == "default":
         return settings
-    if precision not in ("reference", "tighter"):
-        raise ValueError(f"precision must be 'reference', 'tighter' or 'default', not {precision!r}")
-    settings |= PRECISION
-    if point["m_ncdm"]:
-        settings |= NCDM_PRECISION
+    massive = bool(point["m_ncdm"])
+    settings |= PRECISION | (NCDM_PRECISION if massive else {})
     if precision == "tighter":
-        settings |= TIGHTER | (TIGHTER_NCDM if point["m_ncdm"] else {})
+        settings |= TIGHTER | (TIGHTER_NCDM if massive else {})
+    if precision == "variation":
+        settings |= VARIATION | (HEAVIER_NCDM if max(point["m_ncdm"]) > 0.1 else {})
     return settings
+
+
+def table_settings(name: str) -> dict[str, Any]:
+    """The CLASS inputs that the committed table of a point was made with."""
+    return class_settings(POINTS[name], "variation" if name in VARIATIONS else "reference")
 
 
 def run_class(settings: dict[str, Any]) -> Any:
@@ -363,8 +378,9 @@ def load_spectra(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarra
     """
     table = load_table(f"spectra_{name}", folder)
     if name in VARIATIONS:
-        fiducial = load_table("spectra_fiducial", folder)
-        packed = dict(table)
+        fiducial, packed = load_table("spectra_fiducial", folder), dict(table)
+        size = packed["lensed_tt"].size  # variations end at a lower l
+        fiducial |= {k: v[:size] for k, v in fiducial.items() if k.startswith(("lensed_", "unlensed_"))}
         for key in (k for k in packed if k.startswith(("lensed_", "unlensed_", "pk"))):
             if key.startswith("pk") or key[-2] == key[-1]:
                 table[key] = fiducial[key] * (1.0 + packed[key].astype(np.float64))
@@ -372,6 +388,7 @@ def load_spectra(name: str, folder: Path = REFERENCE_DIR) -> dict[str, np.ndarra
             kind, pair = key.split("_")
             scale = np.sqrt(table[f"{kind}_{pair[0] * 2}"] * table[f"{kind}_{pair[1] * 2}"])
             table[key] = (normalised(key, fiducial) + packed[key].astype(np.float64)) * scale
+        table["derived_sigma8"] = fiducial["derived_sigma8"] * (1.0 + packed["derived_sigma8"])
     table["ell"] = np.arange(table["lensed_tt"].size)
     return table
 

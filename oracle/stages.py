@@ -47,6 +47,7 @@ STAGE_PRECISION: dict[str, Any] = {
     "k_step_super": 0.01,
     "k_step_sub": 0.7,
     "tol_perturbations_integration": 1e-7,
+    "perturbations_sampling_stepsize": 0.05,
     "l_max_g": 60,
     "l_max_pol_g": 60,
     "l_max_ur": 60,
