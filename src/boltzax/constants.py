@@ -1,12 +1,12 @@
 """Physical constants and unit conversions, each once.
 
-SI values are CODATA 2018 as CLASS uses them; lengths in boltzax are Mpc, c = 1, temperatures K.
+SI values are the CODATA 2006 ones that CLASS uses; lengths in boltzax are Mpc, c = 1, temperatures K.
 """
 
 import math
 
 C_LIGHT = 2.99792458e8  # speed of light [m/s], exact
-G_NEWTON = 6.67428e-11  # Newton's constant [m^3/kg/s^2], CODATA 2006, the value of CLASS
+G_NEWTON = 6.67428e-11  # Newton's constant [m^3/kg/s^2]
 H_PLANCK = 6.62606896e-34  # Planck's constant [J s]
 K_BOLTZMANN = 1.3806504e-23  # Boltzmann's constant [J/K]
 EV = 1.602176487e-19  # electron volt [J]
@@ -18,14 +18,12 @@ HE4_TO_H_MASS = 3.9715  # m(He4) / m(H)
 MPC = 3.085677581282e22  # megaparsec [m]
 GYR = 3.15576e16  # 10^9 Julian years [s]
 
-SIGMA_STEFAN_BOLTZMANN = (
-    2.0 * math.pi**5 * K_BOLTZMANN**4 / (15.0 * H_PLANCK**3 * C_LIGHT**2)
-)  # [W/m^2/K^4]
+SIGMA_STEFAN_BOLTZMANN = 2.0 * math.pi**5 * K_BOLTZMANN**4 / (15.0 * H_PLANCK**3 * C_LIGHT**2)  # [W/m^2/K^4]
 EV_PER_KELVIN = K_BOLTZMANN / EV  # k_B in eV/K
 
 H0_UNIT = 1.0e5 / C_LIGHT  # 100 km/s/Mpc in 1/Mpc: H0 = h * H0_UNIT
 GYR_PER_MPC = MPC / C_LIGHT / GYR  # light travel time of 1 Mpc in Gyr
 
-OMEGA_GAMMA_PER_T4 = (
-    4.0 * SIGMA_STEFAN_BOLTZMANN / C_LIGHT**3
-) / (3.0 * 1.0e10 / (8.0 * math.pi * G_NEWTON * MPC**2))  # omega_gamma = Omega_gamma h^2 over T_cmb^4
+OMEGA_GAMMA_PER_T4 = (4.0 * SIGMA_STEFAN_BOLTZMANN / C_LIGHT**3) / (
+    3.0 * 1.0e10 / (8.0 * math.pi * G_NEWTON * MPC**2)
+)  # omega_gamma = Omega_gamma h^2 over T_cmb^4

@@ -18,9 +18,9 @@ class Precision:
     x_stream: float = 100.0  # free streaming is resolved up to this k tau
     y_x_start: float = 3e-3  # k tau at the start
     # hierarchies
-    l_max_g: int = 17
-    l_max_pol_g: int = 17
-    l_max_ur: int = 25
+    l_max_g: int = 24
+    l_max_pol_g: int = 24
+    l_max_ur: int = 24
     l_max_ncdm: int = 12
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
@@ -41,8 +41,8 @@ class Precision:
     l_margin: int = 1500
     l_limber: int = 60  # lensing potential: Limber's approximation from here
     # schedule of the integrator
-    lanes: int = 128
-    block: int = 16
+    lanes: int = 96
+    block: int = 4
 
 
 @jax.tree_util.register_static

@@ -19,7 +19,6 @@ from boltzax.perturbations.integrate import Trajectory, medium
 from boltzax.perturbations.mesh import Schedule
 from boltzax.perturbations.species.photons import POLARISATION as G
 from boltzax.perturbations.species.photons import TEMPERATURE as F
-from boltzax.perturbations.stage import DELTA_B, DELTA_CDM, ETA, ETA_PRIME, H_PRIME, PI, THETA_B
 
 
 class StepFields(NamedTuple):
@@ -47,20 +46,19 @@ def step_fields(lay, background, history, plan: Schedule, out: Trajectory) -> St
     k = plan.y / background.tau_0
     k2 = k * k
     w_delta, w_theta, w_sigma, dln_sigma = lay_.moments(lay, background, m.a)
-    low, slope = [jnp.moveaxis(v, 2, 1) for v in (out.low, out.slope_low)]  # [rows, hierarchies, l, lanes]
-    low, slope = [jnp.moveaxis(v, 1, 0) for v in (low, slope)]  # [hierarchies, rows, l, lanes]
-    f0, f1, f2, f0_p, f2_p = low[:, :, 0], low[:, :, 1], low[:, :, 2], slope[:, :, 0], slope[:, :, 1]
-    eta, h_p, eta_p = out.fluid[:, ETA], out.border[:, H_PRIME], out.border[:, ETA_PRIME]
+    f0, f1, f2 = jnp.moveaxis(out.low, (1, 2), (0, 1))
+    f0_p, f2_p = jnp.moveaxis(out.low_prime, (1, 2), (0, 1))
+    eta, _, _, theta_b = jnp.moveaxis(out.fluid, 1, 0)
+    h_p, eta_p = jnp.moveaxis(out.metric, 1, 0)
     alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
     shear = (w_sigma * f2).sum(0)
     shear_p = (w_sigma * (f2_p + m.aH * dln_sigma * f2)).sum(0)
     alpha_p = -2.0 * m.aH * alpha + eta - 4.5 * shear / k2
     alpha_pp = -2.0 * m.aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * shear_p / k2
-    pi, pi_p = out.border[:, PI], f2_p[F] + f0_p[G] + f2_p[G]
-    theta_b = out.fluid[:, THETA_B]
+    pi, pi_p = f2[F] + f0[G] + f2[G], f2_p[F] + f0_p[G] + f2_p[G]
     delta_m, delta_cb = _matter(lay, background, m, k, out.fluid, w_delta, w_theta, f0, f1)
     return StepFields(
-        monopole=f0[F] / 4.0 + 2.0 * alpha_p + out.slope_theta_b / k2 - pi / 8.0,
+        monopole=f0[F] / 4.0 + 2.0 * alpha_p + out.theta_b_prime / k2 - pi / 8.0,
         isw=eta_p + alpha_pp,
         dipole=theta_b / k2 + alpha,
         pi=pi,
@@ -73,9 +71,10 @@ def step_fields(lay, background, history, plan: Schedule, out: Trajectory) -> St
 
 def _matter(lay, background, m, k, fluid, w_delta, w_theta, f0, f1):
     """Density contrast of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each."""
+    _, delta_cdm, delta_b, theta_b = jnp.moveaxis(fluid, 1, 0)
     rho_b, rho_c = background.rho_b / m.a, background.rho_cdm / m.a
-    delta_rho = rho_b * fluid[:, DELTA_B] + rho_c * fluid[:, DELTA_CDM]
-    momentum = rho_b * fluid[:, THETA_B]
+    delta_rho = rho_b * delta_b + rho_c * delta_cdm
+    momentum = rho_b * theta_b
     rho = rho_b + rho_c
     frame = 3.0 * m.aH / k**2
     delta_cb = (delta_rho + frame * momentum) / rho

@@ -34,6 +34,6 @@ def gauss_fermi(n: int) -> tuple[np.ndarray, np.ndarray]:
     return nodes, beta[0] * vectors[0] ** 2
 
 
-def cumulative(cells: Float[Array, "n"], start: Float[Array, ""]) -> Float[Array, "n+1"]:
+def cumulative(cells: Float[Array, " cells"], start: Float[Array, ""]) -> Float[Array, " cells+1"]:
     """Running integral [n + 1] from the integrals over n cells, beginning at `start`."""
     return start + jnp.concatenate([jnp.zeros(1), jnp.cumsum(cells)])

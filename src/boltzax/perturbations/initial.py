@@ -10,7 +10,10 @@ from boltzax.perturbations.species.photons import POLARISATION, TEMPERATURE
 
 
 def adiabatic(lay: Layout, background, k, tau):
-    """Fluid [4, ...] and hierarchies' l = 0, 1, 2 [3, rows, ...] at k tau << 1."""
+    """Fluid [..., 4, lanes] and hierarchies' l = 0, 1, 2 [..., 3, rows, lanes] at k tau << 1, k and tau [..., lanes].
+
+    The tails are zero.
+    """
     massless = background.rho_ur + background.rho_ncdm_massless.sum()
     radiation = background.rho_g + massless
     f_nu = massless / radiation
@@ -41,6 +44,5 @@ def adiabatic(lay: Layout, background, k, tau):
             columns.append((zero, zero, zero))
         else:
             columns.append((delta_g, 4.0 * theta_nu / (3.0 * k), 2.0 * shear_nu))
-    low = jnp.stack([jnp.stack([c[l] for c in columns]) for l in range(3)])
-    fluid = jnp.stack([eta, 0.75 * delta_g, 0.75 * delta_g, theta_g])
-    return fluid, low
+    low = jnp.stack([jnp.stack([c[l] for c in columns], axis=-2) for l in range(3)], axis=-3)
+    return jnp.stack([eta, 0.75 * delta_g, 0.75 * delta_g, theta_g], axis=-2), low

@@ -1,9 +1,11 @@
 """Linearly implicit integration of all modes on their prescribed meshes.
 
-SDIRK4 of Hairer & Wanner (Solving ODEs II, table IV.6.5): five stages of order 4, L-stable and stiffly accurate, so the last
-stage is the new state and its slope the exact derivative there. The system is linear: each stage is one `stage.solve`.
+SDIRK4 of Hairer & Wanner (Solving ODEs II, table IV.6.5): five stages of order 4, L-stable and stiffly accurate, so
+the last stage is the new state and its slope the exact derivative there. The system is linear: each stage is one
+`stage.solve`.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -29,17 +31,18 @@ A = np.array(
 
 
 class Trajectory(NamedTuple):
-    """Solution at the end of every scheduled step, [rows, ..., lanes].
+    """Solution at the end of every scheduled step.
 
-    fluid [4]: eta, delta_cdm, delta_b, theta_b; border [4]: h', eta', Pi, theta_b; low [3, hierarchies]: l = 0, 1, 2
-    of every hierarchy; slope_theta_b [.]; slope_low [2, hierarchies]: d/dtau of l = 0 and l = 2.
+    fluid [steps, 4, lanes]: eta, delta_cdm, delta_b, theta_b; metric [steps, 2, lanes]: h', eta'; low
+    [steps, 3, rows, lanes]: l = 0, 1, 2 of every hierarchy; theta_b_prime [steps, lanes] and low_prime
+    [steps, 2, rows, lanes]: d/dtau of theta_b, and of l = 0 and 2 of every hierarchy.
     """
 
     fluid: jnp.ndarray
-    border: jnp.ndarray
+    metric: jnp.ndarray
     low: jnp.ndarray
-    slope_theta_b: jnp.ndarray
-    slope_low: jnp.ndarray
+    theta_b_prime: jnp.ndarray
+    low_prime: jnp.ndarray
 
 
 def medium(history, x) -> Medium:
@@ -58,7 +61,8 @@ def integrate(lay: Layout, background, history, plan: Schedule, block: int) -> T
     tau_0 = background.tau_0
     lanes = plan.x.shape[1]
     split = lambda v: v.reshape(-1, block, lanes)
-    state = State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), *[jnp.zeros((len(lay.lam), lanes))] * 2)
+    tails = tuple(jnp.zeros((2, g.stop - g.start, len(g.lam), lanes)) for g in lay.groups)
+    state = State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails)
 
     def run_block(state, inputs):
         x, h, y, first = inputs
@@ -67,9 +71,8 @@ def integrate(lay: Layout, background, history, plan: Schedule, block: int) -> T
         wide = lambda v: jnp.broadcast_to(v[:, None], times.shape)
         f = factor(lay, background, wide(k), wide(GAMMA * h * tau_0), medium(history, times))
         lead = lambda v: jnp.moveaxis(v, (-3, -2), (0, 1))  # steps and stages first
-        factors = jax.tree.map(lead, f)
-        start = jax.tree.map(lambda v: jnp.moveaxis(v, -2, 0), adiabatic(lay, background, k, x * tau_0))
-        return jax.lax.scan(lambda s, i: _step(lay, s, i), state, (factors, first, start))
+        start = adiabatic(lay, background, k, x * tau_0)
+        return jax.lax.scan(partial(_step, lay), state, (jax.tree.map(lead, f), first, start))
 
     inputs = tuple(split(v) for v in (plan.x, plan.h, plan.y, plan.first))
     _, out = jax.lax.scan(run_block, state, inputs)
@@ -79,21 +82,20 @@ def integrate(lay: Layout, background, history, plan: Schedule, block: int) -> T
 def _step(lay: Layout, state: State, inputs):
     """One step of every lane; a lane whose step is the first of a mode begins from that mode's initial state."""
     factors, first, (fluid, low) = inputs
-    state = State(
-        jnp.where(first, fluid, state.fluid),
-        jnp.where(first, low, state.low),
-        jnp.where(first, 0.0, state.tail_re),
-        jnp.where(first, 0.0, state.tail_im),
-    )
-    slopes = []
-    for s in range(5):
-        r = state
-        for j in range(s):
-            if A[s, j]:
-                r = jax.tree.map(lambda y, d, c=A[s, j] / GAMMA: y + c * d, r, slopes[j])
-        f = jax.tree.map(lambda v, s=s: v[s], factors)
+    begin = State(fluid, low, jax.tree.map(jnp.zeros_like, state.tails))
+    state = jax.tree.map(lambda new, old: jnp.where(first, new, old), begin, state)
+
+    def stage(carry, inputs):
+        slopes, _, _ = carry
+        f, row, s = inputs
+        r = jax.tree.map(lambda y, d: y + jnp.tensordot(row, d, 1), state, slopes)
         new, border = solve(lay, f, r)
-        slopes.append(jax.tree.map(jnp.subtract, new, r))
-    last = jax.tree.map(lambda v: v / f.g, slopes[-1])
-    out = Trajectory(new.fluid, border, new.low, last.fluid[3], last.low[::2])
+        slopes = jax.tree.map(lambda d, x, y: d.at[s].set(x - y), slopes, new, r)
+        return (slopes, new, border[:2]), None
+
+    slopes = jax.tree.map(lambda y: jnp.zeros((5, *y.shape)), state)
+    carry = (slopes, state, jnp.zeros_like(state.fluid[:2]))
+    (slopes, new, metric), _ = jax.lax.scan(stage, carry, (factors, jnp.asarray(A / GAMMA), np.arange(5)))
+    g = factors.g[-1]
+    out = Trajectory(new.fluid, metric, new.low, slopes.fluid[-1, 3] / g, slopes.low[-1, ::2] / g)
     return new, out

@@ -1,5 +1,6 @@
 """Stacked hierarchies of all species: which row is whose, and the tables of their tails."""
 
+import itertools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -11,20 +12,27 @@ from boltzax.perturbations.species import massive_neutrinos, massless_neutrinos,
 N_PHOTON = 2
 
 
+class Group(NamedTuple):
+    """Consecutive rows with tails of one length: rows [start, stop), their modes lam, b, c (complex [modes])."""
+
+    start: int
+    stop: int
+    lam: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+
+
 class Layout(NamedTuple):
     """Static structure of the state.
 
-    l_max [rows]; damped, gravitates [rows]: scattered by electrons, sourced by the metric; offsets [rows + 1] of each
-    row's tail modes; lam, b, c [modes] complex; n_q momenta and n_ncdm species of massive neutrinos.
+    l_max [rows]; damped, gravitates [rows]: scattered by electrons, sourced by the metric; groups: the tails; n_q
+    momenta and n_ncdm species of massive neutrinos.
     """
 
     l_max: tuple[int, ...]
     damped: np.ndarray
     gravitates: np.ndarray
-    offsets: np.ndarray
-    lam: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
+    groups: tuple[Group, ...]
     n_q: int
     n_ncdm: int
 
@@ -32,30 +40,25 @@ class Layout(NamedTuple):
     def rows(self) -> int:
         return len(self.l_max)
 
-    def row_sums(self, modes):
-        """Sum [rows, ...] over each row's tail modes [modes, ...]."""
-        return jnp.stack([modes[i:j].sum(0) for i, j in zip(self.offsets[:-1], self.offsets[1:], strict=True)])
+    def spread(self, rows):
+        """Rows [rows, ...] group by group with an axis for the modes, [group rows, 1, ...]."""
+        return tuple(rows[g.start : g.stop, None] for g in self.groups)
 
-    def to_modes(self, rows):
-        """Repeat [rows, ...] for each row's tail modes."""
-        return jnp.concatenate(
-            [jnp.broadcast_to(rows[r], (int(n), *rows.shape[1:])) for r, n in enumerate(np.diff(self.offsets))]
-        )
+    def gather(self, groups):
+        """Sums over the modes of each group [group rows, modes, ...], put together as [rows, ...]."""
+        return jnp.concatenate([v.sum(1) for v in groups])
 
 
 def layout(precision, n_ncdm: int) -> Layout:
     """Rows in order: photon temperature, photon polarisation, massless neutrinos, massive neutrinos."""
     l_max = photons.l_max(precision) + massless_neutrinos.l_max(precision) + massive_neutrinos.l_max(precision, n_ncdm)
-    tails = [tail(l) for l in l_max]
     rows = np.arange(len(l_max))
+    edges = [0, *(np.flatnonzero(np.diff(l_max)) + 1), len(l_max)]
     return Layout(
         l_max,
         damped=rows < N_PHOTON,
         gravitates=rows != photons.POLARISATION,
-        offsets=np.concatenate([[0], np.cumsum([len(t.lam) for t in tails])]),
-        lam=np.concatenate([t.lam for t in tails]),
-        b=np.concatenate([t.b for t in tails]),
-        c=np.concatenate([t.c for t in tails]),
+        groups=tuple(Group(int(i), int(j), *tail(l_max[i])) for i, j in itertools.pairwise(edges)),
         n_q=precision.n_q,
         n_ncdm=n_ncdm,
     )

@@ -12,22 +12,22 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from boltzax.numerics.fusion import settle
 from boltzax.perturbations import layout as lay_
 from boltzax.perturbations.layout import Layout
 from boltzax.perturbations.species.photons import POLARISATION as G
 from boltzax.perturbations.species.photons import TEMPERATURE as F
 
-ETA, DELTA_CDM, DELTA_B, THETA_B = range(4)
 H_PRIME, ETA_PRIME, PI, THETA = range(4)  # border unknowns
 
 
 class State(NamedTuple):
-    """fluid [4, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, rows, lanes]: l = 0, 1, 2; tails [modes, lanes]."""
+    """Unknowns. fluid [4, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, rows, lanes]: l = 0, 1, 2 of every
+    hierarchy; tails: real and imaginary part of the modes of each group, [2, group rows, modes, lanes]."""
 
     fluid: jnp.ndarray
     low: jnp.ndarray
-    tail_re: jnp.ndarray
-    tail_im: jnp.ndarray
+    tails: tuple[jnp.ndarray, ...]
 
 
 class Medium(NamedTuple):
@@ -64,14 +64,21 @@ def _column(mask, like):
     return jnp.asarray(mask, float).reshape((-1,) + (1,) * (like.ndim))
 
 
+def _modes(values, ndim):
+    """Constant of each mode, shaped to meet arrays [rows, modes, ...] of ndim dimensions."""
+    return values.reshape((1, -1) + (1,) * (ndim - 2))
+
+
 def tail_response(lay: Layout, gk, damping):
-    """1 / (1 + damping - g speed k lam) of every mode, real and imaginary part [modes, ...]."""
-    gk = lay.to_modes(gk)
-    damped = lay.to_modes(_column(lay.damped, damping) * damping)
-    shape = (-1,) + (1,) * (gk.ndim - 1)
-    re, im = 1.0 + damped - gk * lay.lam.real.reshape(shape), -gk * lay.lam.imag.reshape(shape)
-    norm = 1.0 / (re * re + im * im)
-    return re * norm, -im * norm
+    """1 / (1 + damping - g speed k lam), real and imaginary part [group rows, modes, ...] for each group."""
+    out = []
+    damp = lay.spread(_column(lay.damped, damping) * damping)
+    for group, s, d in zip(lay.groups, lay.spread(gk), damp, strict=True):
+        lam = _modes(group.lam, s.ndim)
+        re, im = 1.0 + d - s * lam.real, s * lam.imag
+        norm = 1.0 / (re * re + im * im)
+        out.append((re * norm, im * norm))
+    return out
 
 
 def _chain(gk, p0, p1, p2, r0, r1, r2):
@@ -89,9 +96,10 @@ def factor(lay: Layout, background, k, g, m: Medium) -> Factors:
     w0, w1, _, _ = lay_.moments(lay, background, m.a)
     damp = _column(lay.damped, gkd) * gkd
     damp0 = _column(np.arange(lay.rows) == G, gkd) * gkd
-    e_re, e_im = tail_response(lay, gk, gkd)
-    cb = (lay.c * lay.b).reshape((-1,) + (1,) * gkd.ndim)
-    f3 = lay.row_sums(cb.real * e_re - cb.imag * e_im) * gk  # F_3 = f3 F_2 + ..., from the tail
+    response = zip(lay.groups, tail_response(lay, gk, gkd), strict=True)
+    f3 = gk * lay.gather(
+        _modes((q.c * q.b).real, e.ndim) * e - _modes((q.c * q.b).imag, e.ndim) * i for q, (e, i) in response
+    )  # F_3 = f3 F_2 + ..., from the tail
     p2 = 1.0 / (1.0 + damp + 0.6 * gk * f3)
     p1 = 1.0 / (1.0 + damp + (4.0 / 15.0) * gk * gk * p2)
     p0 = 1.0 / (1.0 + damp0 + gk * gk / 3.0 * p1)
@@ -155,11 +163,11 @@ def _invert(rows):
 
 def solve(lay: Layout, f: Factors, r: State) -> tuple[State, jnp.ndarray]:
     """X with (1 - g A) X = r, and the border unknowns h', eta', Pi, theta_b [4, lanes]."""
-    col = (-1, 1)
-    lam_b, c = lay.b.reshape(col), lay.c.reshape(col)
-    e_re, e_im = tail_response(lay, f.gk, f.damping)
-    z_re, z_im = r.tail_re * e_re - r.tail_im * e_im, r.tail_re * e_im + r.tail_im * e_re
-    u = lay.row_sums(c.real * z_re - c.imag * z_im)
+    response = tail_response(lay, f.gk, f.damping)
+    free = [(w * e - v * i, w * i + v * e) for (w, v), (e, i) in zip(r.tails, response, strict=True)]
+    u = lay.gather(
+        _modes(q.c.real, z.ndim) * z - _modes(q.c.imag, z.ndim) * y for q, (z, y) in zip(lay.groups, free, strict=True)
+    )
     r0, r1, r2 = r.low[0], r.low[1], r.low[2] - 0.6 * f.gk * u
     x0, x1, x2 = _chain(f.gk, f.p0, f.p1, f.p2, r0, r1, r2)
     eta, delta_cdm, delta_b, theta_b = r.fluid
@@ -171,12 +179,13 @@ def solve(lay: Layout, f: Factors, r: State) -> tuple[State, jnp.ndarray]:
     )
     border = sum(f.inverse[:, j] * rhs[j] for j in range(4))
     s0, s1, s2 = source_terms(lay, f, *border)
-    low = jnp.stack(_chain(f.gk, f.p0, f.p1, f.p2, r0 + s0, r1 + s1, r2 + s2))
-    drive = lay.to_modes(f.gk * low[2])
-    h_half, theta = 0.5 * border[H_PRIME], border[THETA]
+    low = settle(jnp.stack(_chain(f.gk, f.p0, f.p1, f.p2, r0 + s0, r1 + s1, r2 + s2)))
+    half_h, theta = 0.5 * border[H_PRIME], border[THETA]
     fluid = jnp.stack(
-        [eta + f.g * border[ETA_PRIME], delta_cdm - f.g * h_half, delta_b - f.g * (theta + h_half), theta]
+        [eta + f.g * border[ETA_PRIME], delta_cdm - f.g * half_h, delta_b - f.g * (theta + half_h), theta]
     )
-    tail_re = z_re + drive * (lam_b.real * e_re - lam_b.imag * e_im)
-    tail_im = z_im + drive * (lam_b.real * e_im + lam_b.imag * e_re)
-    return State(fluid, low, tail_re, tail_im), border
+    tails = []
+    for q, (z, y), (e, i), drive in zip(lay.groups, free, response, lay.spread(f.gk * low[2]), strict=True):
+        b = _modes(q.b, z.ndim)
+        tails.append(jnp.stack([z + drive * (b.real * e - b.imag * i), y + drive * (b.real * i + b.imag * e)]))
+    return State(fluid, low, tuple(tails)), border
