@@ -68,9 +68,7 @@ def _chain(y_start: Float[Array, ""], gain: Float[Array, " n"], shift: Float[Arr
     return gain * y_start + shift
 
 
-def newton_step(
-    step: float, y_start: Float[Array, ""], rhs, nodes: Float[Array, "3 n"]
-) -> Float[Array, "3 n"]:
+def newton_step(step: float, y_start: Float[Array, ""], rhs, nodes: Float[Array, "3 n"]) -> Float[Array, "3 n"]:
     """One Newton iterate of y' = rhs(y) from node values `nodes`; rhs acts node by node."""
     value, slope = jax.jvp(rhs, (nodes,), (jnp.ones_like(nodes),))
     return linear_step(step, y_start, slope, value - slope * nodes)[0]

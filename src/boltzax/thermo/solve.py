@@ -61,9 +61,7 @@ def _recombine(cosmo, background, grid: _Grid, YHe, f_He, n_H0):
         n_H_start=1e-6 * n_H0 * jnp.exp(-3.0 * x_start),
         H_start=background.hubble(x_start) * _PER_SECOND,
         f_He=f_He,
-        swift=swift_departures(
-            cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, cosmo.T_cmb
-        ),
+        swift=swift_departures(cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, cosmo.T_cmb),
     )
     history, change = recombination.solve(grid.mesh, conditions)
     n_H0 = error_if(n_H0, ~(change < 1e-6), "the recombination history did not converge", BoltzaxError)
