@@ -29,7 +29,8 @@ class Grid(NamedTuple):
 
     y_modes: solved wavenumbers, the first n_cmb Chebyshev; x, x_weight: time nodes of the line of sight;
     x_late: matter nodes, uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y);
-    to_fine [fine, cmb]: interpolation from modes; ell: solved multipoles; plan: the integrator's schedule.
+    to_fine [fine, cmb]: interpolation from modes; ell: solved multipoles, ell_lensing: the same and those
+    beyond at which only the lensing potential is needed; plan: the integrator's schedule.
     """
 
     y_modes: np.ndarray
@@ -41,6 +42,7 @@ class Grid(NamedTuple):
     y_weight: np.ndarray
     to_fine: np.ndarray
     ell: np.ndarray
+    ell_lensing: np.ndarray
     plan: Schedule
     line_of_sight: Interpolation
     late: Interpolation
@@ -50,6 +52,8 @@ class Grid(NamedTuple):
 def make_grid(p, outputs) -> Grid:
     """The grid of a Precision and Outputs."""
     l_max = unlensed_l_max(p, outputs)
+    l_max_pp = max(l_max, p.l_max_pp) if outputs.lensing else l_max
+    ell = multipoles(p, l_max)
     y_max = max(p.y_max_over_l * l_max, 1500.0)
     chebyshev, nodes = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
     y_top = outputs.k_max * TAU_0 * 1.1
@@ -68,7 +72,8 @@ def make_grid(p, outputs) -> Grid:
         y,
         y_weight,
         _barycentric(nodes, p.y_min, y_max, y),
-        multipoles(p, l_max),
+        ell,
+        np.concatenate([ell, np.arange(l_max, l_max_pp, 4 * p.l_step)[1:], [l_max_pp] * (l_max_pp > l_max)]),
         plan,
         _interpolation(y_modes, x, plan, p),
         _interpolation(y_modes, x_late, plan, p),

@@ -13,19 +13,19 @@ class Precision:
     # step density of the perturbations (see perturbations/mesh.py)
     n_h: float = 8.0  # steps per e-fold of tau
     n_k: float = 1.5  # steps per radian of k tau while radiation is resolved
-    n_v: float = 4.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
-    n_silk: float = 3.0  # acoustic oscillations are resolved up to this many k_D
+    n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
+    n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D
     x_stream: float = 100.0  # free streaming is resolved up to this k tau
     y_x_start: float = 3e-3  # k tau at the start
     # hierarchies
     l_max_g: int = 24
     l_max_pol_g: int = 24
     l_max_ur: int = 24
-    l_max_ncdm: int = 12
+    l_max_ncdm: int = 16
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
     n_k_cmb: int = 160  # Chebyshev modes of the primary spectra
-    k_per_efold: float = 10.0  # modes above them, for lensing and P(k)
+    k_per_efold: float = 8.0  # modes above them, for lensing and P(k)
     y_min: float = 0.28
     y_max_over_l: float = 1.6
     dy_min: float = 0.2
@@ -39,6 +39,7 @@ class Precision:
     l_growth: float = 0.05
     l_step: int = 40
     l_margin: int = 1500
+    l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
     l_limber: int = 60  # lensing potential: Limber's approximation from here
     # schedule of the integrator
     lanes: int = 96

@@ -9,7 +9,8 @@ import numpy as np
 from boltzax.background import Background, background
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, is_traced, on_error_mode, require_x64
-from boltzax.grids import make_grid, unlensed_l_max
+from boltzax.grids import make_grid
+from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
 from boltzax.perturbations.integrate import integrate
 from boltzax.perturbations.layout import layout
@@ -18,7 +19,7 @@ from boltzax.projection import angular_spectra, every_ell, limber_lensing
 from boltzax.results import Results, derived, first_bad
 from boltzax.sources import Sources, sources, step_fields
 from boltzax.spectra.angular import AngularSpectra
-from boltzax.spectra.lensing import lens
+from boltzax.spectra.lensing import lens, lensing_tables
 from boltzax.spectra.matter import matter_power
 from boltzax.spectra.primordial import curvature_power
 from boltzax.thermo import Thermodynamics, thermodynamics
@@ -80,7 +81,7 @@ def perturbed_sources(cosmo, bg: Background, th: Thermodynamics, outputs: Output
     lay = layout(p, cosmo.m_ncdm.shape[0])
     table = history(bg, th)
     trajectory = integrate(lay, bg, table, grid.plan, p.block)
-    return sources(grid, bg, th, step_fields(lay, bg, table, grid.plan, trajectory))
+    return sources(grid, bg, th, step_fields(bg, table, grid.plan, trajectory))
 
 
 def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision):
@@ -90,14 +91,15 @@ def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision):
     cl = angular_spectra(grid, p, bg, th, src, primordial)
     limber = limber_lensing(grid, p, outputs, bg, th, src, primordial)
     blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.2 * p.l_limber)))
-    cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber
-    cl = {name: every_ell(grid, value) for name, value in cl.items()}
-    assert len(cl["tt"]) == unlensed_l_max(p, outputs) + 1
+    cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber[: len(grid.ell)]
+    pp = every_ell(grid.ell_lensing, jnp.concatenate([cl["pp"], limber[len(grid.ell) :]]))
+    cl = {name: every_ell(grid.ell, value) for name, value in cl.items()}
     ell = jnp.arange(outputs.l_max + 1.0)
     cut = {name: value[: outputs.l_max + 1] for name, value in cl.items()}
     unlensed = AngularSpectra(ell=ell, bb=jnp.zeros_like(ell), T_cmb=cosmo.T_cmb, **cut)
     if not outputs.lensing:
         return unlensed, None
-    out = lens(cl["tt"], cl["te"], cl["ee"], cl["pp"], l_max=outputs.l_max)
+    tables = jax.tree.map(hidden, lensing_tables(outputs.l_max, len(cl["tt"]) - 1, len(pp) - 1))
+    out = lens(cl["tt"], cl["te"], cl["ee"], pp, l_max=outputs.l_max, tables=tables)
     lensed = AngularSpectra(ell, out.tt, out.te, out.ee, out.bb, cut["pp"], cut["tp"], cut["ep"], cosmo.T_cmb)
     return unlensed, lensed

@@ -14,11 +14,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from boltzax.perturbations import layout as lay_
+from boltzax.numerics.hidden import hidden
 from boltzax.perturbations.integrate import Trajectory, medium
 from boltzax.perturbations.mesh import Schedule
-from boltzax.perturbations.species.photons import POLARISATION as G
-from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 
 class StepFields(NamedTuple):
@@ -38,52 +36,45 @@ class StepFields(NamedTuple):
     delta_cb: jnp.ndarray
 
 
-def step_fields(lay, background, history, plan: Schedule, out: Trajectory) -> StepFields:
+def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFields:
     """Metric and source combinations of the trajectory; Ma & Bertschinger (1995), eqs. (18), (21)."""
     x = plan.x + plan.h
     m = medium(history, x)
     ln_aH_slope = history.derivative(jnp.log(x))[..., 1] / (x * background.tau_0)  # (aH)'/(aH)
     k = plan.y / background.tau_0
     k2 = k * k
-    w_delta, w_theta, w_sigma, dln_sigma = lay_.moments(lay, background, m.a)
-    f0, f1, f2 = jnp.moveaxis(out.low, (1, 2), (0, 1))
-    f0_p, f2_p = jnp.moveaxis(out.low_prime, (1, 2), (0, 1))
     eta, _, _, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     h_p, eta_p = jnp.moveaxis(out.metric, 1, 0)
     alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
-    shear = (w_sigma * f2).sum(0)
-    shear_p = (w_sigma * (f2_p + m.aH * dln_sigma * f2)).sum(0)
-    alpha_p = -2.0 * m.aH * alpha + eta - 4.5 * shear / k2
-    alpha_pp = -2.0 * m.aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * shear_p / k2
-    pi, pi_p = f2[F] + f0[G] + f2[G], f2_p[F] + f0_p[G] + f2_p[G]
-    delta_m, delta_cb = _matter(lay, background, m, k, out.fluid, w_delta, w_theta, f0, f1)
+    alpha_p = -2.0 * m.aH * alpha + eta - 4.5 * out.shear / k2
+    alpha_pp = -2.0 * m.aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * out.shear_prime / k2
+    delta_m, delta_cb = _matter(background, m, k, out)
     return StepFields(
-        monopole=f0[F] / 4.0 + 2.0 * alpha_p + out.theta_b_prime / k2 - pi / 8.0,
+        monopole=out.f0 / 4.0 + 2.0 * alpha_p + out.theta_b_prime / k2 - out.pi / 8.0,
         isw=eta_p + alpha_pp,
         dipole=theta_b / k2 + alpha,
-        pi=pi,
-        pi_prime=pi_p,
+        pi=out.pi,
+        pi_prime=out.pi_prime,
         weyl=eta + alpha_p,
         delta_m=delta_m,
         delta_cb=delta_cb,
     )
 
 
-def _matter(lay, background, m, k, fluid, w_delta, w_theta, f0, f1):
+def _matter(background, m, k, out: Trajectory):
     """Density contrast of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each."""
-    _, delta_cdm, delta_b, theta_b = jnp.moveaxis(fluid, 1, 0)
+    _, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     rho_b, rho_c = background.rho_b / m.a, background.rho_cdm / m.a
     delta_rho = rho_b * delta_b + rho_c * delta_cdm
     momentum = rho_b * theta_b
     rho = rho_b + rho_c
     frame = 3.0 * m.aH / k**2
     delta_cb = (delta_rho + frame * momentum) / rho
-    if not lay.n_ncdm:
+    if not background.M_ncdm.shape[0]:
         return delta_cb, delta_cb
-    massive = slice(lay_.N_PHOTON + 1, None)
     rho_n, p_n = (m.a**2 * v.sum(-1) for v in background.rho_ncdm(m.a))
-    delta_rho = delta_rho + (w_delta[massive] * f0[massive]).sum(0)
-    momentum = momentum + k * (w_theta[massive] * f1[massive]).sum(0)
+    delta_rho = delta_rho + out.delta_ncdm
+    momentum = momentum + k * out.theta_ncdm
     delta_m = (delta_rho + frame * momentum * (rho + rho_n) / (rho + rho_n + p_n)) / (rho + rho_n)
     return delta_m, delta_cb
 
@@ -104,7 +95,11 @@ class Sources(eqx.Module):
 def sources(grid, background, thermo, fields: StepFields) -> Sources:
     """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
     flat = jnp.stack(fields, axis=-1).reshape(-1, len(fields))
-    read = lambda i: jnp.einsum("mnp,mnpf->fmn", i.weight, flat[i.index])
+
+    def read(i):
+        near = flat.at[hidden(i.index)].get(mode="promise_in_bounds")
+        return jnp.einsum("mnp,mnpf->fmn", hidden(i.weight), near)
+
     line = StepFields(*read(grid.line_of_sight))
     late = StepFields(*read(grid.late))
     tau_0 = background.tau_0

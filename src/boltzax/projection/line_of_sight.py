@@ -11,6 +11,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from boltzax.grids import Grid, time_taper
+from boltzax.numerics.hidden import hidden
 from boltzax.projection.table import bessel_blocks
 
 T, E, P = range(3)
@@ -35,6 +36,7 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial):
     modes = jnp.stack([src.S_T, src.S_P, src.weyl[:n] * kernel], axis=-1)
     weight = primordial(jnp.asarray(grid.y) / background.tau_0) * (4.0 * np.pi) * grid.y_weight
     e_factor = 1.5 * np.sqrt((ell + 2.0) * (ell + 1.0) * ell * (ell - 1.0))
+    to_fine = hidden(grid.to_fine)
     totals = {name: jnp.zeros(len(ell)) for name in PAIRS}
     for block in bessel_blocks(grid, p.taper):
         y = grid.y[block.start : block.stop]
@@ -42,7 +44,7 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial):
         z2 = (y[:, None] * (1.0 - x)) ** 2
         time = time_taper(p.taper, y, grid.x_weight[block.nodes]) * grid.x_weight[block.nodes]
         scale = np.stack([time, time / z2, time], -1)  # [y, x, 3]
-        fine = jnp.einsum("ym,mxs->yxs", jnp.asarray(grid.to_fine[block.start : block.stop]), modes[:, block.nodes])
+        fine = jnp.einsum("ym,mxs->yxs", to_fine[block.start : block.stop], modes[:, block.nodes])
         fine = fine * scale * background.tau_0
         delta = jnp.einsum("yxl,yxs->yls", block.bessel[...], fine.astype(jnp.float32)).astype(float)
         l = ell[: block.n_ell]
@@ -75,7 +77,7 @@ def _limber_grid(p, outputs) -> LimberGrid:
     from boltzax.grids import _lagrange, make_grid
 
     grid = make_grid(p, outputs)
-    nu = grid.ell[:, None] + 0.5
+    nu = grid.ell_lensing[:, None] + 0.5
     y = nu / (1.0 - grid.x)
     u_modes, u = np.arcsinh(grid.y_modes / 140.0), np.arcsinh(y / 140.0)
     first = np.clip(np.searchsorted(u_modes, u) - 3, 0, len(u_modes) - 6)
@@ -87,15 +89,16 @@ def _limber_grid(p, outputs) -> LimberGrid:
 
 
 def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
-    """C_l^phiphi at the solved multipoles in Limber's approximation, k = (l + 1/2)/chi.
+    """C_l^phiphi at grid.ell_lensing in Limber's approximation, k = (l + 1/2)/chi.
 
     LoVerde & Afshordi (2008), eq. (12), leading order in 1/(l + 1/2).
     """
     lim = _limber_grid(p, outputs)
-    nu = grid.ell[:, None] + 0.5
+    nu = grid.ell_lensing[:, None] + 0.5
     scaled = src.weyl * lim.scale[:, None]
     nodes = np.arange(len(grid.x))
-    weyl = jnp.einsum("lxp,lxp->lx", lim.weight, scaled[lim.index, nodes[None, :, None]])
+    near = scaled.at[hidden(lim.index), nodes[None, :, None]].get(mode="promise_in_bounds")
+    weyl = jnp.einsum("lxp,lxp->lx", hidden(lim.weight), near)
     chi = background.tau_0 * (1.0 - grid.x)
     power = primordial(nu / chi)
     source = weyl * lensing_kernel(grid, background, thermo)
@@ -113,6 +116,6 @@ def _to_every_ell(ells: tuple[int, ...]) -> np.ndarray:
     return scale[:, None] * matrix * (nodes * (nodes + 1.0))
 
 
-def every_ell(grid: Grid, spectrum):
-    """C_l at l = 0..l_max from the solved multipoles; zero at l = 0, 1."""
-    return jnp.asarray(_to_every_ell(tuple(int(l) for l in grid.ell))) @ spectrum
+def every_ell(ells: np.ndarray, spectrum):
+    """C_l at l = 0..max(ells) from the solved multipoles ells; zero at l = 0, 1."""
+    return hidden(_to_every_ell(tuple(ells.tolist()))) @ spectrum
