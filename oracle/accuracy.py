@@ -71,9 +71,20 @@ def boltzax_flat(name: str, results: Any) -> dict[str, np.ndarray]:
     flat = {f"lensed_{x}": np.asarray(getattr(results.lensed_cl, x)) for x in ("tt", "te", "ee", "bb", "pp", "tp")}
     flat |= {f"unlensed_{x}": np.asarray(getattr(results.unlensed_cl, x)) for x in ("tt", "te", "ee")}
     k = ref.K_H * ref.POINTS[name]["h"]
-    flat["pk"] = np.array([np.asarray(results.pk_lin(k, z)) for z in ref.Z_PK])
-    flat["pk_cb"] = np.array([np.asarray(results.pk_lin(k, z, species="cb")) for z in ref.Z_PK])
+    for key, species in (("pk", "m"), ("pk_cb", "cb")):
+        flat[key] = np.array([_matter_power(results, k, z, species) for z in ref.Z_PK])
     return flat
+
+
+def _matter_power(results: Any, k: np.ndarray, z: float, species: str) -> np.ndarray:
+    """P(k, z); nan, which misses every bound, where boltzax refuses a k of the tables."""
+    from boltzax.errors import BoltzaxError
+
+    try:
+        return np.asarray(results.pk_lin(k, z, species=species))
+    except BoltzaxError as error:
+        print(error, file=sys.stderr)
+        return np.full(k.shape, np.nan)
 
 
 def stage_errors(
@@ -173,7 +184,7 @@ def markdown(reports: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapp
 
 def _cell(value: float, limit: float) -> str:
     if np.isnan(value):
-        return "–"
+        return "–" if limit == np.inf else "**none**"
     return f"{value:.1e}" if value <= limit else f"**{value:.1e}**"
 
 
@@ -263,7 +274,8 @@ def main(arguments: list[str] | None = None) -> int:
         flats = {"boltzax": first} | {label: flat for label, flat in flats.items() if flat is not None}
         plot(flats, options.points[0], options.plot)
     if options.update_docs:
-        update_docs(f"`{' '.join(['python -m oracle.accuracy', *(arguments or sys.argv[1:])])}`\n\n{text}")
+        given = "all" if options.points == list(ref.POINTS) else " ".join(options.points)
+        update_docs(f"`python -m oracle.accuracy --points {given} --update-docs`\n\n{text}")
     missed = [line for name, report in reports.items() for line in misses(report, name)]
     print("\n".join(missed) if missed else "every requirement is met")
     return 1 if missed else 0

@@ -17,11 +17,14 @@ FIDUCIAL = dict(
     h=0.6736, omega_b=0.02237, omega_cdm=0.12, T_cmb=2.7255, YHe=0.2454, tau_reio=0.0544,
     N_ur=2.0328, N_ncdm=1, m_ncdm=0.06, T_ncdm=0.71611, recombination="HyRec",
 )  # fmt: skip
-# Hydrogen in equilibrium only before z = 1690 (1600 by default): there CLASS joins the equilibrium to the solution
-# over 100 in z, an error of 3e-4 in x_e at z = 1550. HyRec's rate table ends at z = 1702.
+# Hydrogen in equilibrium only before z = 1690 (1600 by default), helium before 3000 (2870): CLASS joins equilibrium to
+# the solution over 100 in z, an error of 3e-4 and 2e-5 in x_e. HyRec's rate table ends at z = 1702. Runge-Kutta
+# integrator (thermo_evolver 0): the default one leaves between 0 and 1e-6 of helium ionized for ever, depending on its
+# steps, which changes x_e by up to 2.6e-3 at z < 100.
 PRECISION = dict(
-    tol_thermo_integration=1e-9, tol_background_integration=1e-12, tol_ncdm_bg=1e-10, background_Nloga=40000,
-    reionization_optical_depth_tol=1e-9, recfast_z_full_H_recombination=1690.0, thermo_Nz_lin=60000,
+    thermo_evolver=0, tol_thermo_integration=1e-8, tol_background_integration=1e-12, tol_ncdm_bg=1e-10,
+    background_Nloga=40000, reionization_optical_depth_tol=1e-9, recfast_z_full_H_recombination=1690.0,
+    recfast_z_early_H_recombination=3000.0, thermo_Nz_lin=60000,
 )  # fmt: skip
 POINTS = {
     "fiducial": {},

@@ -32,7 +32,7 @@ def test_background_and_thermodynamics(name, reference):
         assert spectra[f"derived_{key}"] == pytest.approx(value, rel=1e-9), key
 
 
-@pytest.mark.parametrize("name", ["fiducial", "massless", "n_s_p10", "n_s_m10", "m_ncdm_030"])
+@pytest.mark.parametrize("name", ["fiducial", "massless", "n_s_p10", "n_s_m10"])
 def test_spectra_at_default_precision(name, reference):
     """CLASS at its defaults is as far from the tables as is known: wrong A_s, n_s or order of the arrays fails."""
     settings = ref.class_settings(ref.POINTS[name], "default")
