@@ -13,7 +13,6 @@ from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
 
 TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
 _X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
-_Y_BREAK = 140.0  # modes are Chebyshev nodes in asinh(y / _Y_BREAK)
 _POINTS = 8  # of the interpolation between steps
 
 
@@ -27,14 +26,16 @@ class Interpolation(NamedTuple):
 class Grid(NamedTuple):
     """All nodes and weights.
 
-    y_modes: solved wavenumbers, the first n_cmb Chebyshev; x, x_weight: time nodes of the line of sight;
-    x_late: matter nodes, uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y);
-    to_fine [fine, cmb]: interpolation from modes; ell: solved multipoles, ell_lensing: the same and those
-    beyond at which only the lensing potential is needed; plan: the integrator's schedule.
+    y_modes: solved wavenumbers, the first n_cmb Chebyshev; smooth_modes: those of them, not crowded, between which
+    matter and potentials are interpolated; x, x_weight: time nodes of the line of sight; x_late: matter nodes,
+    uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y); to_fine [fine, cmb]: interpolation
+    from modes; ell: solved multipoles; ell_lensing: the same and those beyond at which only the lensing potential is
+    needed; plan: the integrator's schedule.
     """
 
     y_modes: np.ndarray
     n_cmb: int
+    smooth_modes: np.ndarray
     x: np.ndarray
     x_weight: np.ndarray
     x_late: np.ndarray
@@ -59,13 +60,14 @@ def make_grid(p, outputs) -> Grid:
     y_top = outputs.k_max * TAU_0 * 1.1
     n_high = max(int(np.ceil(np.log(y_top / y_max) * p.k_per_efold)), 0)
     y_modes = np.concatenate([chebyshev, y_max * np.exp(np.arange(1, n_high + 1) / p.k_per_efold)])
-    x, x_weight = _time_nodes(p)
+    x, x_weight = _time_nodes(p, y_max)
     x_late = np.linspace(0.15, 1.0, 52)
     y, y_weight = _fine_wavenumbers(p, y_max)
     plan = schedule(tuple(y_modes), p)
     return Grid(
         y_modes,
         p.n_k_cmb,
+        _uncrowded(y_modes),
         x,
         x_weight,
         x_late,
@@ -95,21 +97,44 @@ def multipoles(p, l_max: int) -> np.ndarray:
     return np.array(ells)
 
 
-def _asinh(y):
-    return np.arcsinh(y / _Y_BREAK)
+def mode_coordinate(y, xp=np):
+    """Coordinate in which the modes are laid out, logarithmic at small scales.
+
+    Near y ~ 100 it is stretched: the quadrupole at reionization has free-streamed and oscillates in k with a period of
+    2 pi / (tau_reio - tau_rec), 20 in y, which the low multipoles of TE and EE feel.
+    """
+    return xp.arcsinh(y / 140.0) + 1.2 * xp.arctan(y / 120.0)
+
+
+def _mode_wavenumbers(u):
+    """Inverse of `mode_coordinate`."""
+    y = np.exp(np.linspace(np.log(1e-3), np.log(1e6), 200001))
+    return np.interp(u, mode_coordinate(y), y)
 
 
 def _chebyshev_modes(n, y_min, y_max):
     nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)[::-1]
-    lo, hi = _asinh(y_min), _asinh(y_max)
-    return _Y_BREAK * np.sinh(lo + (hi - lo) * (nodes + 1.0) / 2.0), nodes
+    lo, hi = mode_coordinate(y_min), mode_coordinate(y_max)
+    return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0), nodes
+
+
+def _uncrowded(y, gap=0.025):
+    """Indices of modes at least `gap` apart in the interpolation coordinate, the last one among them.
+
+    Chebyshev nodes crowd at their end; a local polynomial over the step from there to the wide spacing beyond is bad.
+    """
+    keep = [len(y) - 1]
+    for i in range(len(y) - 2, -1, -1):
+        if mode_coordinate(y[keep[-1]]) - mode_coordinate(y[i]) >= gap:
+            keep.append(i)
+    return np.array(keep[::-1])
 
 
 def _barycentric(nodes, y_min, y_max, y):
     """Chebyshev interpolation matrix from the modes to wavenumbers y."""
     n = len(nodes)
     w = ((-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n))[::-1]
-    u = 2.0 * (_asinh(y) - _asinh(y_min)) / (_asinh(y_max) - _asinh(y_min)) - 1.0
+    u = 2.0 * (mode_coordinate(y) - mode_coordinate(y_min)) / (mode_coordinate(y_max) - mode_coordinate(y_min)) - 1.0
     matrix = w / (u[:, None] - nodes)
     return matrix / matrix.sum(1, keepdims=True)
 
@@ -124,14 +149,15 @@ def _nodes_of_density(density, lo, hi, n_fine=400001):
     return nodes, count[-1] / n / density(nodes)
 
 
-def _time_density(p, x):
+def _time_density(p, y_max, x):
     """Nodes per unit x: fine through recombination, growing to late steps, fine again towards the observer."""
+    dtau_rec = min(p.rec_radians * TAU_0 / y_max, 4.0)
     late = 1.0 / p.dtau_late + 1.0 / (p.chi_step * (TAU_0 * (1.0 - x) + 30.0))
-    return TAU_0 * (late + (1.0 / p.dtau_rec - 1.0 / p.dtau_late) / (1.0 + (x * TAU_0 / 600.0) ** 3))
+    return TAU_0 * (late + (1.0 / dtau_rec - 1.0 / p.dtau_late) / (1.0 + (x * TAU_0 / 600.0) ** 3))
 
 
-def _time_nodes(p):
-    return _nodes_of_density(lambda x: _time_density(p, x), _X_FIRST, 1.0)
+def _time_nodes(p, y_max):
+    return _nodes_of_density(lambda x: _time_density(p, y_max, x), _X_FIRST, 1.0)
 
 
 def time_taper(limit: float, y, step):
@@ -159,11 +185,11 @@ def _interpolation(ys, x, plan: Schedule, p) -> Interpolation:
         first = np.clip(np.floor(count).astype(int) - _POINTS // 2 + 1, 0, len(ends) - _POINTS)
         steps = first[:, None] + offsets
         index.append((plan.mode_start[i] + steps) * plan.x.shape[1] + plan.mode_lane[i])
-        weight.append(_lagrange(ends[steps], x))
+        weight.append(lagrange_weights(ends[steps], x))
     return Interpolation(np.array(index, np.int32), np.array(weight))
 
 
-def _lagrange(nodes, x):
+def lagrange_weights(nodes, x):
     """Weights [..., n] of polynomial interpolation at x [...] from nodes [..., n]."""
     n = nodes.shape[-1]
     weights = np.ones_like(nodes)

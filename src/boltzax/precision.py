@@ -1,8 +1,15 @@
 """Static settings: numerical precision and requested outputs. They alone fix array shapes."""
 
+import math
+import numbers
 from dataclasses import dataclass
 
 import jax
+
+from boltzax.errors import PrecisionError
+
+_L_MAX = 8000  # largest multipole of the spectra
+_K_MAX = 50.0  # largest wavenumber of P(k) [1/Mpc]
 
 
 @jax.tree_util.register_static
@@ -12,8 +19,8 @@ class Precision:
 
     # step density of the perturbations (see perturbations/mesh.py)
     n_h: float = 8.0  # steps per e-fold of tau
-    n_k: float = 1.5  # steps per radian of k tau while radiation is resolved
-    n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
+    n_k: float = 1.7  # steps per radian of k tau while radiation is resolved
+    n_v: float = 4.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
     n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D
     x_stream: float = 100.0  # free streaming is resolved up to this k tau
     y_x_start: float = 3e-3  # k tau at the start
@@ -24,33 +31,85 @@ class Precision:
     l_max_ncdm: int = 16
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
-    n_k_cmb: int = 160  # Chebyshev modes of the primary spectra
+    n_k_cmb: int = 170  # Chebyshev modes of the primary spectra
     k_per_efold: float = 8.0  # modes above them, for lensing and P(k)
     y_min: float = 0.28
-    y_max_over_l: float = 1.6
+    y_max_over_l: float = 1.5
     dy_min: float = 0.2
-    dy_max: float = 2.4
+    dy_max: float = 2.6
     # time nodes of the line of sight [Mpc in the fiducial universe]
-    dtau_rec: float = 4.0
-    dtau_late: float = 50.0
-    chi_step: float = 0.04  # relative step towards the observer
+    rec_radians: float = 1.35  # k dtau at recombination for the largest k
+    dtau_late: float = 60.0
+    chi_step: float = 0.05  # relative step towards the observer
     taper: float = 2.4  # radians per time step beyond which a source is dropped
     # multipoles
-    l_growth: float = 0.05
-    l_step: int = 40
+    l_growth: float = 0.06
+    l_step: int = 50
     l_margin: int = 1500
     l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
-    l_limber: int = 60  # lensing potential: Limber's approximation from here
+    l_limber: int = 40  # lensing potential: Limber's approximation from here
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
+
+    @classmethod
+    def fast(cls) -> "Precision":
+        """About twice as fast as the default, good to 1e-3."""
+        return cls(
+            n_k=1.2,
+            n_v=2.0,
+            x_stream=60.0,
+            l_max_g=17,
+            l_max_pol_g=17,
+            l_max_ur=17,
+            l_max_ncdm=10,
+            n_q=4,
+            n_k_cmb=140,
+            k_per_efold=6.0,
+            y_max_over_l=1.4,
+        )
+
+    @classmethod
+    def reference(cls) -> "Precision":
+        """Several times slower than the default; what is left is round-off of the tables, 1e-5 and below."""
+        return cls(
+            n_h=12.0,
+            n_k=2.4,
+            n_v=8.0,
+            n_silk=3.0,
+            x_stream=200.0,
+            l_max_g=32,
+            l_max_pol_g=32,
+            l_max_ur=48,
+            l_max_ncdm=32,
+            n_q=9,
+            n_k_cmb=240,
+            k_per_efold=16.0,
+            dy_max=2.0,
+            rec_radians=1.0,
+            dtau_late=40.0,
+            chi_step=0.03,
+            l_growth=0.04,
+            l_step=30,
+            l_margin=2000,
+            l_max_pp=8000,
+        )
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Outputs:
-    """What to compute: lensed spectra to l_max; modes to k_max [1/Mpc] for P(k) and the lensing potential."""
+    """What to compute: spectra to l_max, lensed or not; modes to k_max [1/Mpc] for P(k) and the lensing potential.
+
+    Raises PrecisionError for l_max < 2 or beyond what the tables were tried for, or a k_max that is not positive.
+    """
 
     l_max: int = 2500
     lensing: bool = True
     k_max: float = 8.0
+
+    def __post_init__(self):
+        if not isinstance(self.l_max, numbers.Integral) or not 2 <= self.l_max <= _L_MAX:
+            raise PrecisionError(f"l_max must be an integer from 2 to {_L_MAX}, not {self.l_max!r}")
+        if not (math.isfinite(self.k_max) and 0.0 < self.k_max <= _K_MAX):
+            raise PrecisionError(f"k_max must lie between 0 and {_K_MAX:g} 1/Mpc, not {self.k_max!r}")

@@ -90,7 +90,7 @@ def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision):
     primordial = partial(curvature_power, cosmo)
     cl = angular_spectra(grid, p, bg, th, src, primordial)
     limber = limber_lensing(grid, p, outputs, bg, th, src, primordial)
-    blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.2 * p.l_limber)))
+    blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.15 * p.l_limber)))
     cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber[: len(grid.ell)]
     pp = every_ell(grid.ell_lensing, jnp.concatenate([cl["pp"], limber[len(grid.ell) :]]))
     cl = {name: every_ell(grid.ell, value) for name, value in cl.items()}

@@ -1,10 +1,21 @@
 """Large constant arrays in traced programs."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+T = TypeVar("T")
 _refs: dict[int, tuple[np.ndarray, jax.Ref]] = {}
+
+
+def concretely(build: Callable[[], T]) -> T:
+    """build(), evaluated outside every transformation that is under way: JAX's trace state belongs to the thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(build).result()
 
 
 def hidden(array: np.ndarray) -> jax.Array:
@@ -16,6 +27,5 @@ def hidden(array: np.ndarray) -> jax.Array:
     """
     held = _refs.get(id(array))
     if held is None:
-        with jax.ensure_compile_time_eval():
-            held = _refs[id(array)] = (array, jax.new_ref(jnp.asarray(array)))
+        held = _refs[id(array)] = (array, concretely(lambda: jax.new_ref(jnp.asarray(array))))
     return held[1][...]

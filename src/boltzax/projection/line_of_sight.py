@@ -74,18 +74,19 @@ def _weyl_scale(y):
 
 @lru_cache(maxsize=8)
 def _limber_grid(p, outputs) -> LimberGrid:
-    from boltzax.grids import _lagrange, make_grid
+    from boltzax.grids import lagrange_weights, make_grid, mode_coordinate
 
     grid = make_grid(p, outputs)
     nu = grid.ell_lensing[:, None] + 0.5
     y = nu / (1.0 - grid.x)
-    u_modes, u = np.arcsinh(grid.y_modes / 140.0), np.arcsinh(y / 140.0)
+    y_modes = grid.y_modes[grid.smooth_modes]
+    u_modes, u = mode_coordinate(y_modes), mode_coordinate(y)
     first = np.clip(np.searchsorted(u_modes, u) - 3, 0, len(u_modes) - 6)
     index = first[..., None] + np.arange(6)
-    weight = _lagrange(u_modes[index], u)
-    inside = (y < grid.y_modes[-1]) & (y > grid.y_modes[0])
+    weight = lagrange_weights(u_modes[index], u)
+    inside = (y < y_modes[-1]) & (y > y_modes[0])
     weight = np.where(inside[..., None], weight / _weyl_scale(y)[..., None], 0.0)
-    return LimberGrid(index.astype(np.int32), weight, _weyl_scale(grid.y_modes))
+    return LimberGrid(index.astype(np.int32), weight, _weyl_scale(y_modes))
 
 
 def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
@@ -95,15 +96,13 @@ def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
     """
     lim = _limber_grid(p, outputs)
     nu = grid.ell_lensing[:, None] + 0.5
-    scaled = src.weyl * lim.scale[:, None]
-    nodes = np.arange(len(grid.x))
-    near = scaled.at[hidden(lim.index), nodes[None, :, None]].get(mode="promise_in_bounds")
+    scaled = src.weyl[grid.smooth_modes] * lim.scale[:, None]
+    near = scaled.at[hidden(lim.index), np.arange(len(grid.x))[None, :, None]].get(mode="promise_in_bounds")
     weyl = jnp.einsum("lxp,lxp->lx", hidden(lim.weight), near)
+    potential = weyl * lensing_kernel(grid, background, thermo)
     chi = background.tau_0 * (1.0 - grid.x)
-    power = primordial(nu / chi)
-    source = weyl * lensing_kernel(grid, background, thermo)
     dchi = grid.x_weight * background.tau_0
-    return (2.0 * np.pi**2 / nu[:, 0] ** 3) * jnp.sum(source**2 * power * chi * dchi, axis=1)
+    return (2.0 * np.pi**2 / nu[:, 0] ** 3) * jnp.sum(potential**2 * primordial(nu / chi) * chi * dchi, axis=1)
 
 
 @lru_cache(maxsize=8)

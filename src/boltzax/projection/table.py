@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from boltzax.grids import Grid, time_taper
+from boltzax.numerics.hidden import concretely
 from boltzax.projection.bessel import DZ, spherical_bessel
 
 _NEGLIGIBLE = 1e-4  # a node whose taper is below this for all of a block is left out
@@ -58,13 +59,16 @@ def bessel_blocks(grid: Grid, taper: float) -> tuple[Block, ...]:
 
 @lru_cache(maxsize=4)
 def _build(y, x, x_step, ell, taper) -> tuple[Block, ...]:
-    y, x, x_step, ell = (np.array(v) for v in (y, x, x_step, ell))
-    with jax.ensure_compile_time_eval():
-        one_dim = jnp.asarray(np.ascontiguousarray(spherical_bessel(ell, y[-1]).T))
-        blocks = []
-        for start, stop, nodes, n_ell in _edges(y, x_step, ell, taper):
-            z = jnp.asarray(y[start:stop, None] * (1.0 - x[nodes]))
-            blocks.append(Block(start, stop, nodes, n_ell, jax.new_ref(_evaluate(one_dim[:, :n_ell], z))))
+    arrays = [np.array(v) for v in (y, x, x_step, ell)]
+    return concretely(lambda: _evaluate_blocks(*arrays, taper))
+
+
+def _evaluate_blocks(y, x, x_step, ell, taper) -> tuple[Block, ...]:
+    one_dim = jnp.asarray(np.ascontiguousarray(spherical_bessel(ell, y[-1]).T))
+    blocks = []
+    for start, stop, nodes, n_ell in _edges(y, x_step, ell, taper):
+        z = jnp.asarray(y[start:stop, None] * (1.0 - x[nodes]))
+        blocks.append(Block(start, stop, nodes, n_ell, jax.new_ref(_evaluate(one_dim[:, :n_ell], z))))
     return tuple(blocks)
 
 

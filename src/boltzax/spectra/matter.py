@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.errors import OutOfRangeError, error_if
+from boltzax.grids import mode_coordinate
 from boltzax.numerics.table import UniformTable
 
 SPECIES = ("m", "cb")
@@ -20,7 +21,7 @@ class MatterPower(eqx.Module):
     """
 
     transfer: UniformTable
-    y_modes: np.ndarray = eqx.field(static=False)
+    y_modes: Float[Array, " modes"]
     tau_0: Float[Array, ""]
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
@@ -31,7 +32,7 @@ class MatterPower(eqx.Module):
         offset = SPECIES.index(species) * n
         modes = self.transfer(x)[offset : offset + n]
         y = k * self.tau_0
-        u_modes, u = _coordinate(self.y_modes), _coordinate(y)
+        u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
         first = jnp.clip(jnp.searchsorted(u_modes, u) - _POINTS // 2, 0, n - _POINTS)
         index = first[:, None] + np.arange(_POINTS)
         near = u_modes[index]
@@ -59,10 +60,6 @@ def _range(name, value, lo, hi, unit, advice):
         return f"pk_lin: {name} lies outside the solved range: {advice}"
 
 
-def _coordinate(y):
-    return jnp.arcsinh(y / 140.0)
-
-
 def scale(y):
     """Growth of delta with k, taken out before interpolation: y^2 on large scales, logarithmic on small ones."""
     return y**2 / (1.0 + (y / 200.0) ** 2) * jnp.log(jnp.e + y / 800.0)
@@ -70,10 +67,12 @@ def scale(y):
 
 def matter_power(grid, background, src) -> MatterPower:
     """Pack the matter sources of a solution."""
-    delta = jnp.concatenate([src.delta_m, src.delta_cb]) / jnp.tile(scale(grid.y_modes), 2)[:, None]
+    y = grid.y_modes[grid.smooth_modes]
+    delta = jnp.concatenate([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)])
+    delta = delta / jnp.tile(scale(y), 2)[:, None]
     x = grid.x_late
     table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), delta.T)
-    return MatterPower(table, jnp.asarray(grid.y_modes), background.tau_0)
+    return MatterPower(table, jnp.asarray(y), background.tau_0)
 
 
 def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:

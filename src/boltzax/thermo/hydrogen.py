@@ -14,8 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from boltzax.numerics.table import UniformTable
-
 K_EV = 8.617343e-5  # Boltzmann's constant [eV/K], as in the fits of HyRec-2
 E_ION = 13.598286071938324  # ionization energy with the reduced mass [eV]
 _SAHA = 3.016103031869581e21  # (2 pi mu_e)^(3/2) / h^3 [eV^-3/2 cm^-3]
@@ -57,8 +55,23 @@ def _swift_table() -> tuple[float, float, np.ndarray]:
     return lo, (hi - lo) / (len(rows) - 1), rows
 
 
-def _table(spec: tuple[float, float, np.ndarray]) -> UniformTable:
-    return UniformTable(jnp.asarray(spec[0]), jnp.asarray(spec[1]), jnp.asarray(spec[2]))
+def _read(spec: tuple[float, float, np.ndarray], x: Float[Array, "*s"]) -> list[Float[Array, "*s"]]:
+    """Every column at x, by the polynomial through six rows (Lagrange), column by column.
+
+    One gather of whole rows would be written to memory, six times over, before it is combined.
+    """
+    start, dx, rows = spec
+    s = (x - start) / dx
+    i = jnp.clip(jnp.floor(s), 2, rows.shape[0] - 4).astype(int)
+    u = s - i
+    weights = []
+    for node in range(-2, 4):
+        others = [k for k in range(-2, 4) if k != node]
+        weight = 1.0
+        for k in others:
+            weight = weight * ((u - k) / (node - k))
+        weights.append(weight)
+    return [sum(w * jnp.asarray(column)[i + k] for k, w in enumerate(weights, -2)) for column in rows.T]
 
 
 def case_b(T: Float[Array, "*s"]) -> Float[Array, "*s"]:
@@ -114,24 +127,25 @@ def effective_atom(
 ) -> EffectiveAtom:
     """Rates at T_r = T [K], n_H [cm^-3], H [1/s]; fit = departures from the fiducial model of the SWIFT correction."""
     T_eV = K_EV * T
-    rows = jnp.moveaxis(_table(_rate_table())(jnp.log(T_eV)), -1, 0)
-    alpha = jnp.exp(rows[:2])
+    ln_alpha_2s, ln_alpha_2p, ln_r_2p2s, *ratio = _read(_rate_table(), jnp.log(T_eV))
+    alpha = jnp.exp(jnp.stack([ln_alpha_2s, ln_alpha_2p]))
     boltzmann = _SAHA * T_eV * jnp.sqrt(T_eV)
     excited = boltzmann * jnp.exp(-0.25 * E_ION / T_eV)
     lyman = _LYMAN_ALPHA * H / n_H
     # probability that an excited atom is ionized; below 1 % HyRec-2 leaves the correction out
     ionization = excited * case_b(T)
     ionization = ionization / (3.0 * lyman + _TWO_PHOTON + ionization)
-    swift = _table(_swift_table())
-    lo, hi = swift.x0, swift.x0 + swift.dx * (swift.values.shape[0] - 1)
-    correction = swift(jnp.clip(T, lo, hi)) @ jnp.concatenate([jnp.ones(1), fit])
+    swift = _swift_table()
+    lo, hi = swift[0], swift[0] + swift[1] * (len(swift[2]) - 1)
+    delta, *slopes = _read(swift, jnp.clip(T, lo, hi))
+    correction = delta + sum(fit[i] * slope for i, slope in enumerate(slopes))
     applies = (ionization / 0.01) ** 10
     applies = applies / (1.0 + applies) * jax.nn.sigmoid(jnp.log(hi / T) / _EDGE)
     return EffectiveAtom(
         alpha=alpha,
-        ratio=rows[3:],
+        ratio=jnp.stack(ratio),
         beta=alpha * excited * jnp.array([1.0, 1.0 / 3.0]).reshape((2,) + (1,) * T.ndim),
-        r_2p2s=jnp.exp(rows[2]),
+        r_2p2s=jnp.exp(ln_r_2p2s),
         saha=boltzmann * jnp.exp(-E_ION / T_eV) / n_H,
         lyman=lyman / (1.0 + applies * correction),
         n_over_H=n_H / H,
