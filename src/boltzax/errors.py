@@ -26,6 +26,7 @@ __all__ = [
     "PrecisionError",
     "UnknownParameterError",
     "X64Error",
+    "default_mode",
     "error_if",
     "is_traced",
     "nearest_name",
@@ -138,6 +139,11 @@ def on_error_mode(mode: str) -> Iterator[None]:
         _mode.reset(token)
 
 
+def default_mode() -> str:
+    """What `error_if` does with traced conditions where it is not told."""
+    return _mode.get() or os.environ.get("BOLTZAX_ON_ERROR", "raise")
+
+
 def _poison(leaf: Any, condition: Bool[ArrayLike, ""]) -> Any:
     if eqx.is_inexact_array(leaf):
         return leaf * jnp.where(condition, jnp.nan, 1.0).astype(leaf.dtype)  # a product poisons derivatives as well
@@ -165,7 +171,7 @@ def error_if(
         if np.any(np.asarray(condition)):
             raise exception(message)
         return value
-    on_error = on_error or _mode.get() or os.environ.get("BOLTZAX_ON_ERROR", "raise")
+    on_error = on_error or default_mode()
     if on_error == "off":
         return value
     condition = jnp.any(condition)

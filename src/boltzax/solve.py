@@ -8,7 +8,7 @@ import numpy as np
 
 from boltzax.background import Background, background
 from boltzax.cosmology import Cosmology
-from boltzax.errors import BoltzaxError, is_traced, on_error_mode, require_x64
+from boltzax.errors import BoltzaxError, default_mode, is_traced, on_error_mode, require_x64
 from boltzax.grids import make_grid
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
@@ -34,32 +34,50 @@ def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision =
     array of the result with respect to every field of `cosmo`. outputs and precision are static. Called outside any
     transformation it compiles itself once for each structure of its arguments.
 
-    Raises ParameterRangeError for unphysical parameters and BoltzaxError, naming the stage, if a stage fails; inside
-    jit such errors surface when the program runs (see `boltzax.errors.error_if`).
+    Raises ParameterRangeError for unphysical parameters, before the perturbations are compiled or run, and
+    BoltzaxError, naming the stage, if a stage fails; inside a transformation such errors surface when the program runs
+    (see `boltzax.errors.error_if`).
     """
     require_x64()
     if is_traced(cosmo):
-        return _solve(cosmo, outputs, precision)
-    results = _solve_compiled(cosmo.checked(), outputs, precision)
+        return _traced(cosmo.checked(), outputs, precision, default_mode())
+    cosmo = cosmo.checked()
+    bg, th = _homogeneous(cosmo)
+    if not _finite((bg, th)):
+        thermodynamics(cosmo, background(cosmo))  # value by value, where the failing check raises its own exception
+        raise BoltzaxError(f"background or thermodynamics gave values that are not finite for {cosmo}")
+    results = _inhomogeneous(cosmo, bg, th, outputs, precision)
     bad = first_bad(results)
     if bad is not None:
-        raise BoltzaxError(
-            f"the {bad} stage gave values that are not finite: a parameter is outside what it can do, for example "
-            f"tau_reio below what the residual ionisation gives. Parameters: {cosmo}"
-        )
+        raise BoltzaxError(f"the {bad} stage gave values that are not finite for {cosmo}")
     return results
 
 
-@partial(jax.jit, static_argnames=("outputs", "precision"))
-def _solve_compiled(cosmo, outputs, precision):
+def _finite(tree) -> bool:
+    return all(np.all(np.isfinite(np.asarray(leaf))) for leaf in jax.tree.leaves(tree))
+
+
+@partial(jax.jit, static_argnames=("outputs", "precision", "mode"))
+def _traced(cosmo, outputs, precision, mode):
+    with on_error_mode(mode):
+        bg = background(cosmo)
+        return _pipeline(cosmo, bg, thermodynamics(cosmo, bg), outputs, precision)
+
+
+@jax.jit
+def _homogeneous(cosmo):
     with on_error_mode("nan"):
-        return _solve(cosmo, outputs, precision)
+        bg = background(cosmo)
+        return bg, thermodynamics(cosmo, bg)
 
 
-def _solve(cosmo, outputs: Outputs, p: Precision) -> Results:
-    cosmo = cosmo.checked()
-    bg = background(cosmo)
-    th = thermodynamics(cosmo, bg)
+@partial(jax.jit, static_argnames=("outputs", "precision"))
+def _inhomogeneous(cosmo, bg, th, outputs, precision):
+    with on_error_mode("nan"):
+        return _pipeline(cosmo, bg, th, outputs, precision)
+
+
+def _pipeline(cosmo, bg, th, outputs: Outputs, p: Precision) -> Results:
     src = perturbed_sources(cosmo, bg, th, outputs, p)
     unlensed, lensed = spectra(cosmo, bg, th, src, outputs, p)
     matter = matter_power(make_grid(p, outputs), bg, src)
