@@ -40,7 +40,7 @@ class Precision:
     # time nodes of the line of sight [Mpc in the fiducial universe]
     rec_radians: float = 1.35  # k dtau at recombination for the largest k
     dtau_late: float = 60.0
-    chi_step: float = 0.05  # relative step towards the observer
+    chi_step: float = 0.035  # relative step towards the observer
     taper: float = 2.4  # radians per time step beyond which a source is dropped
     # multipoles
     l_growth: float = 0.06
