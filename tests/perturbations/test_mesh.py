@@ -54,7 +54,8 @@ def test_order_conditions():
     assert np.allclose(c, NODES, atol=1e-15)
     conditions = {
         "1": (b.sum(), 1), "2": (b @ c, 1 / 2), "3a": (b @ c**2, 1 / 3), "3b": (b @ a @ c, 1 / 6),
-        "4a": (b @ c**3, 1 / 4), "4b": ((b * c) @ a @ c, 1 / 8), "4c": (b @ a @ c**2, 1 / 12), "4d": (b @ a @ a @ c, 1 / 24),
+        "4a": (b @ c**3, 1 / 4), "4b": ((b * c) @ a @ c, 1 / 8),
+        "4c": (b @ a @ c**2, 1 / 12), "4d": (b @ a @ a @ c, 1 / 24),
     }  # fmt: skip
     for name, (found, exact) in conditions.items():
         assert abs(found - exact) < 1e-14, name
