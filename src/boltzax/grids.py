@@ -55,7 +55,7 @@ def make_grid(p, outputs) -> Grid:
     l_max = unlensed_l_max(p, outputs)
     l_max_pp = max(l_max, p.l_max_pp) if outputs.lensing else l_max
     ell = multipoles(p, l_max)
-    y_max = max(p.y_max_over_l * l_max, 1500.0)
+    y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
     chebyshev, nodes = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
     y_top = outputs.k_max * TAU_0 * 1.1
     n_high = max(int(np.ceil(np.log(y_top / y_max) * p.k_per_efold)), 0)
@@ -83,8 +83,11 @@ def make_grid(p, outputs) -> Grid:
 
 
 def unlensed_l_max(p, outputs) -> int:
-    """Largest multipole of the unlensed spectra: lensing to l_max mixes in a margin above it."""
-    return outputs.l_max + (p.l_margin if outputs.lensing else 0)
+    """Largest multipole of the unlensed spectra: lensing to l_max mixes in a margin above it.
+
+    Without lensing two steps more, because the spline in l is least accurate at its end.
+    """
+    return outputs.l_max + (p.l_margin if outputs.lensing else 2 * p.l_step)
 
 
 def multipoles(p, l_max: int) -> np.ndarray:

@@ -34,7 +34,8 @@ class Precision:
     n_k_cmb: int = 170  # Chebyshev modes of the primary spectra
     k_per_efold: float = 8.0  # modes above them, for lensing and P(k)
     y_min: float = 0.28
-    y_max_over_l: float = 1.5
+    y_max_over_l: float = 1.5  # the largest y is at least this times l_max,
+    y_beyond_l: float = 2300.0  # and at least this beyond l_max
     dy_min: float = 0.2
     dy_max: float = 2.6
     # time nodes of the line of sight [Mpc in the fiducial universe]
