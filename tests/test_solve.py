@@ -80,6 +80,7 @@ def test_refuses_what_it_cannot_do():
     with pytest.raises(ParameterRangeError, match="tau_reio"):
         boltzax.solve(boltzax.Cosmology(tau_reio=1e-5), OUTPUTS, SMALL)
     results = boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL)
+    assert np.all(np.isfinite(results.pk_lin(np.array([3e-5, 1.0]))))
     with pytest.raises(OutOfRangeError, match="k_max"):
         results.pk_lin(100.0)
     with pytest.raises(OutOfRangeError):

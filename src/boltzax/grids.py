@@ -122,13 +122,14 @@ def _chebyshev_modes(n, y_min, y_max):
 
 
 def _uncrowded(y, gap=0.025):
-    """Indices of modes at least `gap` apart in the interpolation coordinate, the last one among them.
+    """Indices of modes, those of the upper half at least `gap` apart in the interpolation coordinate.
 
     Chebyshev nodes crowd at their end; a local polynomial over the step from there to the wide spacing beyond is bad.
     """
+    u = mode_coordinate(y)
     keep = [len(y) - 1]
     for i in range(len(y) - 2, -1, -1):
-        if mode_coordinate(y[keep[-1]]) - mode_coordinate(y[i]) >= gap:
+        if i < len(y) // 2 or u[keep[-1]] - u[i] >= gap:
             keep.append(i)
     return np.array(keep[::-1])
 
