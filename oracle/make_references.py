@@ -25,6 +25,7 @@ from oracle.stages import background_settings, compute_background, stage_setting
 
 _SPECTRA = ("lensed_tt", "lensed_te", "lensed_ee", "lensed_bb", "lensed_pp", "lensed_tp")
 _RAW = ("unlensed_tt", "unlensed_te", "unlensed_ee")
+L_MAX_VARIATION = 2600  # the tables of variations end here
 STAGE_POINTS = ("fiducial", "massless")
 
 
@@ -42,7 +43,7 @@ def pack_variation(result: Mapping[str, np.ndarray], fiducial: Mapping[str, np.n
         if name[-2] == name[-1]:
             with np.errstate(invalid="ignore"):
                 change = result[name] / fiducial[name] - 1.0
-        packed[name] = np.nan_to_num(change).astype(np.float32)
+        packed[name] = np.nan_to_num(change).astype(np.float32)[: L_MAX_VARIATION + 1]
     for name in ("pk", "pk_cb"):
         packed[name] = (result[name] / fiducial[name] - 1.0).astype(np.float32)
     packed |= {"k": result["k"], "z": result["z"]}
