@@ -89,7 +89,7 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
     for name in points:
         point = ref.POINTS[name]
         settings = ref.table_settings(name)
-        base_settings = ref.class_settings(ref.FIDUCIAL, "variation")
+        base_settings = ref.class_settings(ref.FIDUCIAL, ref.table_precision(name))  # a variation's ratio is to this
         if available("spectra", settings) and (name in STAGE_POINTS or available("spectra", base_settings)):
             result = ref.cached("spectra", settings, ref.spectra, cache)
             if name in STAGE_POINTS:
