@@ -53,7 +53,7 @@ class Boltzax:
         pipeline, lensing = sys.modules["boltzax.solve"], sys.modules["boltzax.spectra.lensing"]
         o, p = self.outputs, self.precision
         cosmo, bg, th, src = "cosmology", "background", "thermodynamics", "perturbations and sources"
-        l = np.arange(pipeline.unlensed_l_max(p, o) + 1.0)
+        l = np.arange(sys.modules["boltzax.grids"].unlensed_l_max(p, o) + 1.0)
 
         def lens(c):  # what it costs does not depend on the spectra
             cl = c.h / (l + 10.0) ** 4
