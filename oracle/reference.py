@@ -40,6 +40,8 @@ from typing import Any
 
 import numpy as np
 
+from boltzax.reference_settings import CLASS_REFERENCE, CLASS_REFERENCE_NCDM
+
 REFERENCE_DIR = Path(__file__).resolve().parent.parent / "tests" / "reference"
 MANIFEST = "MANIFEST.json"
 
@@ -47,61 +49,9 @@ LENSED = ("tt", "te", "ee", "bb", "pp", "tp", "ep")
 UNLENSED = ("tt", "te", "ee")
 L_MAX = 3000
 
-PRECISION: dict[str, Any] = {
-    # background and thermodynamics
-    "tol_background_integration": 1e-12,
-    "tol_thermo_integration": 1e-7,
-    "reionization_optical_depth_tol": 1e-7,
-    "recfast_z_full_H_recombination": 1670.0,
-    "recfast_delta_z_full_H_recombination": 20.0,
-    # wave numbers
-    "k_min_tau0": 0.002,
-    "k_max_tau0_over_l_max": 2.8,
-    "k_step_super": 0.001,
-    "k_step_sub": 0.035,
-    "k_per_decade_for_pk": 20,
-    # perturbations
-    "evolver": 0,
-    "l_max_g": 45,
-    "l_max_pol_g": 35,
-    "l_max_ur": 40,
-    "tol_perturbations_integration": 3e-6,
-    "perturbations_sampling_stepsize": 0.02,
-    "radiation_streaming_trigger_tau_over_tau_k": 100.0,
-    "radiation_streaming_trigger_tau_c_over_tau": 50.0,
-    "ur_fluid_trigger_tau_over_tau_k": 50.0,
-    "start_small_k_at_tau_c_over_tau_h": 0.0004,
-    "start_large_k_at_tau_h_over_tau_k": 0.05,
-    "tight_coupling_trigger_tau_c_over_tau_h": 0.005,
-    "tight_coupling_trigger_tau_c_over_tau_k": 0.008,
-    "start_sources_at_tau_c_over_tau_h": 0.006,
-    "neglect_CMB_sources_below_visibility": 1e-5,
-    # transfer functions
-    "l_logstep": 1.05,
-    "l_linstep": 25,
-    "hyper_sampling_flat": 12.0,
-    "q_linstep": 0.3,
-    "q_logstep_spline": 40.0,
-    "q_logstep_limber": 1.01,
-    "l_switch_limber": 100.0,
-    "transfer_neglect_delta_k_S_t0": 0.3,
-    "transfer_neglect_delta_k_S_t1": 0.1,
-    "transfer_neglect_delta_k_S_t2": 0.3,
-    "transfer_neglect_delta_k_S_e": 0.25,
-    "transfer_neglect_late_source": 3000.0,
-    # lensing
-    "accurate_lensing": 1,
-    "delta_l_max": 2000,
-    "cmb_lensing_sampling_factor": 0.5,
-}
+PRECISION: dict[str, Any] = CLASS_REFERENCE
 
-NCDM_PRECISION: dict[str, Any] = {
-    "l_max_ncdm": 40,
-    "tol_ncdm_synchronous": 1e-6,
-    "tol_ncdm_bg": 1e-10,
-    "ncdm_fluid_approximation": 2,
-    "ncdm_fluid_trigger_tau_over_tau_k": 6001.0,
-}
+NCDM_PRECISION: dict[str, Any] = CLASS_REFERENCE_NCDM
 
 # Lighter settings for the variations, whose tables hold ratios to the fiducial point at these same settings.
 # delta_l_max stays: 1500 (at l_max 2600) left 4e-3 in the ratio of BB at l = 2500 for n_s + 10%; 2000 leaves 3e-4.

@@ -19,11 +19,15 @@ CLASS_REFERENCE: dict[str, Any] = {
     "k_min_tau0": 0.002,
     "k_max_tau0_over_l_max": 2.8,
     # hierarchies and integration of the perturbations
-    "l_max_g": 30,
-    "l_max_pol_g": 20,
+    "k_per_decade_for_pk": 20,
+    "recfast_z_full_H_recombination": 1670.0,
+    "recfast_delta_z_full_H_recombination": 20.0,
+    "evolver": 0,
+    "l_max_g": 45,
+    "l_max_pol_g": 35,
     "l_max_ur": 40,
     "tol_perturbations_integration": 3e-6,
-    "perturbations_sampling_stepsize": 0.05,
+    "perturbations_sampling_stepsize": 0.02,
     "start_small_k_at_tau_c_over_tau_h": 0.0004,
     "start_large_k_at_tau_h_over_tau_k": 0.05,
     "start_sources_at_tau_c_over_tau_h": 0.006,
@@ -59,7 +63,7 @@ CLASS_REFERENCE_NCDM: dict[str, Any] = {
     "tol_ncdm_synchronous": 1e-6,
     "tol_ncdm_bg": 1e-10,
     "ncdm_fluid_approximation": 2,
-    "ncdm_fluid_trigger_tau_over_tau_k": 60.0,
+    "ncdm_fluid_trigger_tau_over_tau_k": 6001.0,
 }
 
 
