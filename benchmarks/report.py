@@ -1,4 +1,4 @@
-"""Tables and figure of a benchmark result, and its place in docs/performance.md."""
+"""Tables of benchmark results, and their place in docs/performance.md."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,9 @@ from statistics import median
 
 BEGIN, END = "<!-- performance table: begin -->", "<!-- performance table: end -->"
 BASELINE = "classy"  # the code that ratios refer to
+# NVIDIA H200 (SXM) data sheet: memory bandwidth [bytes/s], double precision without tensor cores [1/s]; and what a
+# launch in a sequence costs at least [s], which is assumed.
+H200_BANDWIDTH, H200_OPERATIONS, LAUNCH = 4.8e12, 34e12, 3e-6
 
 
 def cpu_model() -> str:
@@ -24,74 +27,195 @@ def write_atomically(path: Path, text: str):
     os.replace(partial, path)
 
 
-def _title(case) -> str:
+def title(case) -> str:
+    """What a case of `codes` computes."""
     kind = {"massless": "massless neutrinos", "massive": "one massive neutrino"}[case["neutrinos"]]
     return f"l_max = {case['l_max']}, {kind}, P(k) to {case['k_max']:g}/Mpc"
 
 
-def _code_table(case) -> list[str]:
-    rows = [
-        f"| {_title(case)} | wall min / median [s] | CPU min / median [s] "
-        "| wall / classy, min / median | peak memory [MiB] |",
-        "|---|---|---|---|---|",
-    ]
-    base = case["codes"].get(BASELINE)
-    for name, record in case["codes"].items():
-        wall, cpu = record["wall"], record["cpu"]
-        ratio = f"{min(wall) / min(base['wall']):.3f} / {median(wall) / median(base['wall']):.3f}" if base else "-"
-        rows.append(
-            f"| {name} | {min(wall):.3f} / {median(wall):.3f} | {min(cpu):.3f} / {median(cpu):.3f} | {ratio} "
-            f"| {record['peak_memory']:.0f} |"
-        )
-    return rows + [
-        f"| {name} | not measured: {why.splitlines()[0][:120]} ||||" for name, why in case["missing"].items()
-    ]
+def _where(part) -> str:
+    where = part["where"]
+    machine, names = where["machine"], where["versions"]
+    shown = ", ".join(f"{name} {number}" for name, number in names.items() if number != "not installed")
+    small = ", at the small settings that measure nothing" if where["small"] else ""
+    return (
+        f"{where['date']} on {machine['cpus']} CPUs ({machine['model']}), load {machine['load']:.1f} at the start, "
+        f"{where['repeat']} timed calls of each{small}; {shown}."
+    )
 
 
-def _requirements(case) -> list[str]:
+def _within(value: float, limit: float) -> str:
+    shown = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return shown if value <= limit else f"**{shown}**"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _both(values, scale=1.0, digits=3) -> str:
+    return f"{scale * min(values):.{digits}f} / {scale * median(values):.{digits}f}"
+
+
+def _missing(part) -> str:
+    """What a part could not measure, one line each."""
+    return "\n".join(f"- not measured: {name}: {why.splitlines()[0][:160]}" for name, why in part["missing"].items())
+
+
+# -- codes ------------------------------------------------------------------------------------------------------------
+
+
+def _codes(part) -> list[str]:
+    out = []
+    for case in part["cases"]:
+        base, rows = case["codes"].get(BASELINE), []
+        for name, r in case["codes"].items():
+            ratio = "-"
+            if base:
+                ratio = f"{min(r['wall']) / min(base['wall']):.3f} / {median(r['wall']) / median(base['wall']):.3f}"
+            rows.append([name, _both(r["wall"]), _both(r["cpu"]), ratio, f"{r['peak_memory']:.0f}"])
+        head = [title(case), "wall min / median [s]", "CPU min / median [s]", "wall / classy, min / median"]
+        out.append(_table([*head, "peak memory [MiB]"], rows))
+        if "boltzax" in case["codes"]:
+            out.append(_requirements(case))
+        if "stages" in case:
+            rows = [[name, _both(times, 1e3, 1)] for name, times in case["stages"].items()]
+            head = f"stages of boltzax, each jitted alone; {title(case)}"
+            out.append(_table([head, "wall min / median [ms]"], rows))
+        out.append(_missing(case))
+    return out
+
+
+def _requirements(case) -> str:
     """What boltzax reaches against what is required of it."""
     compile_, ours = case["compile"], case["codes"]["boltzax"]
-    base = case["codes"].get(BASELINE)
-    memory = max(ours["peak_memory"], compile_["cold_peak_memory"])
     rows = [
         ("first call, nothing compiled [s]", compile_["cold"], 90.0),
         ("first call, programs in the persistent cache [s]", compile_["cached"], 10.0),
-        ("peak memory, compiling or warm [MiB]", memory, 4096.0),
+        ("peak memory, compiling or warm [MiB]", max(compile_["cold_peak_memory"], compile_["peak_memory"]), 4096.0),
     ]
-    if base:
-        rows.insert(0, ("warm wall time / classy, median", median(ours["wall"]) / median(base["wall"]), 0.5))
-    lines = [f"| boltzax, {_title(case)} | reached | required |", "|---|---|---|"]
-    for what, value, limit in rows:
-        shown = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
-        lines.append(f"| {what} | {shown if value <= limit else f'**{shown}**'} | {limit:g} |")
-    lines.append(f"| import [s] | {compile_['import']:.2f} | |")
-    lines.append(f"| size of the persistent cache [MiB] | {compile_['cache_size']:.1f} | |")
-    return lines
+    for code, limit, goal in (("camb", 1.0, 0.5), (BASELINE, 0.5, 0.12)):
+        if code in case["codes"]:
+            ratio = median(ours["wall"]) / median(case["codes"][code]["wall"])
+            rows.append((f"warm wall time / {code}, median (goal {goal:g})", ratio, limit))
+    shown = [[what, _within(value, limit), f"{limit:g}"] for what, value, limit in rows]
+    shown += [["import [s]", f"{compile_['import']:.2f}", ""]]
+    shown += [["size of the persistent cache [MiB]", f"{compile_['cache_size']:.1f}", ""]]
+    return _table([f"boltzax, {title(case)}", "reached", "required"], shown)
 
 
-def _stage_table(case) -> list[str]:
-    lines = [f"| stages of boltzax, each jitted alone; {_title(case)} | wall min / median [ms] |", "|---|---|"]
-    for name, times in case["stages"].items():
-        lines.append(f"| {name} | {1e3 * min(times):.1f} / {1e3 * median(times):.1f} |")
-    return lines
+# -- derivatives and batches -------------------------------------------------------------------------------------------
+
+
+def _jacobian(part) -> list[str]:
+    tasks = part["tasks"]
+    names = {
+        "value": "value",
+        "jacobian": "value and Jacobian, 8 parameters",
+        "gradient": "value and gradient of chi2 (reverse)",
+    }
+    base, rows = tasks.get("value", {}), []
+    for task, r in tasks.items():
+        row = [names[task]]
+        if "wall" in r and "wall" in base:
+            limit = 5.0 if task != "value" else 1.0
+            low, mid = (f(r["wall"]) / f(base["wall"]) for f in (min, median))
+            row += [_both(r["wall"]), _both(r["cpu"]), f"{_within(low, limit)} / {_within(mid, limit)}"]
+        else:
+            row += ["-", "-", "-"]
+        limits = (120.0, 4096.0) if task != "value" else (90.0, 4096.0)
+        row += [_within(r["cold"], limits[0]), f"{r['cached']:.1f}"]
+        row += [f"{_within(r['peak_memory'], limits[1])} ({r['cold_peak_memory']:.0f})"]
+        rows.append(row)
+    head = [f"l_max = {part['l_max']}, one massive neutrino", "wall min / median [s]", "CPU min / median [s]"]
+    head += ["over the value, min / median (<= 5, goal 3)", "first call, cold [s] (<= 120)", "cached [s]"]
+    return [_table([*head, "peak memory warm (compiling) [MiB] (<= 4096)"], rows), _missing(part)]
+
+
+def _batch(part) -> list[str]:
+    one, many = (part["times"].get(name) for name in ("one", "batch"))
+    if not (one and many):
+        return [_missing(part)]
+    per = [t / part["size"] for t in many["wall"]]
+    ratio = f"{_within(min(per) / min(one['wall']), 1.0)} / {_within(median(per) / median(one['wall']), 1.0)}"
+    rows = [
+        ["one cosmology alone, wall min / median [s]", _both(one["wall"]), ""],
+        [f"vmap of {part['size']}, wall min / median for each [s]", _both(per), ""],
+        ["ratio, min / median", ratio, "1"],
+        ["first call, cold [s]", f"{part['first']['cold']:.1f}", ""],
+        ["peak memory of the batch, warm [MiB]", f"{part['first']['peak_memory']:.0f}", ""],
+    ]
+    return [_table([f"batch, l_max = {part['l_max']}", "reached", "required"], rows), _missing(part)]
+
+
+# -- scaling, launches, device ----------------------------------------------------------------------------------------
+
+
+def _scaling(part) -> list[str]:
+    rows, missing = [], {}
+    for name, family in part["families"].items():
+        times = ", ".join(f"{size}: {1e3 * wall:.0f}" for size, wall in family["wall"].items())
+        exponents = [family["exponent"], family["last_exponent"]]
+        shown = ["-" if e is None else _within(e, 1.0) for e in exponents]
+        rows.append([name, times, *shown])
+        missing |= {f"{name} {size}": why for size, why in family["missing"].items()}
+    head = ["time against", "size: wall, min [ms]", "exponent, fitted (<= 1)", "between the two largest (<= 1)"]
+    return [_table(head, rows), _missing({"missing": missing})]
+
+
+def _launches(part) -> list[str]:
+    out = []
+    for device, run in part.items():
+        rows = []
+        for name, p in run["programs"].items():
+            floor = max(p["bytes"] / H200_BANDWIDTH, p["operations"] / H200_OPERATIONS)
+            loops = "; ".join(f"{n * times:g} passes of {inside:g}" for _, n, times, inside in p["loops"][:3])
+            row = [name, f"{p['launches']:.0f}", loops, str(p["unknown_loops"]), f"{p['bytes'] / 1e9:.2f}"]
+            row += [f"{p['operations'] / 1e9:.2f}", f"{1e3 * floor:.2f}", f"{1e3 * LAUNCH * p['launches']:.0f}"]
+            rows.append(row)
+        head = [f"compiled for {device}", "launches", "largest loops", "loops of unknown length (counted once)"]
+        head += ["moved [GB]", "operations [10^9]", "H200 floor, bytes and operations [ms]"]
+        out += [_where(run), _table([*head, f"launches at {1e6 * LAUNCH:g} us [ms]"], rows), _missing(run)]
+    return out
+
+
+def _device(part) -> list[str]:
+    out = []
+    for device, run in part.items():
+        names = {"one": "one spectrum", "batch": f"batch of {run['batch']}, each", "jacobian": "value and Jacobian"}
+        goals, rows = {"one": 0.1, "batch": 0.01}, []
+        for task, r in run["tasks"].items():
+            share = 1.0 / run["batch"] if task == "batch" else 1.0
+            low, mid = min(r["wall"]) * share, median(r["wall"]) * share
+            memory = "-" if r["device_memory"] is None else f"{r['device_memory']:.0f}"
+            row = [names[task], f"{1e3 * low:.1f} / {1e3 * mid:.1f}"]
+            rows.append([*row, f"{1e3 * goals[task]:g}" if task in goals else "", f"{r['cold']:.1f}", memory])
+        head = [f"on {device}", "wall min / median [ms]", "goal on an H200 [ms]", "first call, cold [s]"]
+        out += [_where(run), _table([*head, "peak device memory [MiB]"], rows), _missing(run)]
+    return out
+
+
+SECTIONS = {
+    "codes": ("Against classy and CAMB", _codes),
+    "jacobian": ("Price of derivatives", _jacobian),
+    "batch": ("Batches", _batch),
+    "scaling": ("Growth with size", _scaling),
+    "launches": ("Launches, bytes and operations", _launches),
+    "device": ("Devices", _device),
+}
+BY_DEVICE = ("launches", "device")  # parts that hold one entry for each device
 
 
 def tables(result: dict) -> str:
     """All tables as Markdown."""
-    machine = result["machine"]
-    parts = [
-        f"Measured {result['date']} on {machine['cpus']} CPUs ({machine['model']}), load {machine['load']:.1f} at the "
-        f"start, {result['repeat']} timed calls of each code. "
-        + ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-        + "."
-    ]
-    for case in result["cases"]:
-        parts.append("\n".join(_code_table(case)))
-        if "boltzax" in case["codes"]:
-            parts.append("\n".join(_requirements(case)))
-        if "stages" in case:
-            parts.append("\n".join(_stage_table(case)))
-    return "\n\n".join(parts)
+    out = []
+    for name, (heading, write) in SECTIONS.items():
+        if name in result:
+            out += [f"## {heading}"] + ([] if name in BY_DEVICE else [_where(result[name])])
+            failed = set(result[name]) == {"where", "missing"}
+            out += [_missing(result[name])] if failed else write(result[name])
+    return "\n\n".join(part for part in out if part)
 
 
 def update_docs(path: Path, text: str):
@@ -101,39 +225,3 @@ def update_docs(path: Path, text: str):
         raise SystemExit(f"{path} lacks its markers {BEGIN} and {END}")
     head, tail = page.split(BEGIN)[0], page.split(END)[1]
     write_atomically(path, f"{head}{BEGIN}\n{text}\n{END}{tail}")
-
-
-def plot(result: dict, path: Path):
-    """Median wall times of all codes and the split of boltzax by stage, one row for each case."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    cases = result["cases"]
-    figure, axes = plt.subplots(
-        len(cases), 2, figsize=(11, 2.4 * len(cases) + 0.6), squeeze=False, layout="constrained"
-    )
-    for (left, right), case in zip(axes, cases, strict=True):
-        names = list(case["codes"])
-        wall = [median(case["codes"][n]["wall"]) for n in names]
-        spread = [
-            [w - min(case["codes"][n]["wall"]) for n, w in zip(names, wall, strict=True)],
-            [max(case["codes"][n]["wall"]) - w for n, w in zip(names, wall, strict=True)],
-        ]
-        colors = ["C3" if n == "boltzax" else "C0" for n in names]
-        left.barh(names, wall, xerr=spread, color=colors, error_kw={"lw": 1, "capsize": 2})
-        left.invert_yaxis()
-        left.set_xlabel("wall time of a new cosmology [s]: median, range")
-        left.set_title(_title(case), fontsize=10)
-        stages = case.get("stages", {})
-        bars = right.barh(list(stages), [1e3 * median(t) for t in stages.values()], color="C3")
-        right.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-        right.margins(x=0.12)
-        right.invert_yaxis()
-        right.set_xlabel("wall time [ms]")
-        right.set_title("boltzax by stage, each jitted alone" if stages else "no split by stage", fontsize=10)
-    partial = path.with_name(".part-" + path.name)
-    figure.savefig(partial, dpi=120)
-    plt.close(figure)
-    os.replace(partial, path)

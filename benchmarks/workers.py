@@ -1,7 +1,7 @@
 """One code in its own process, evaluated on request: its time, CPU time and peak memory are its own.
 
-`python benchmarks/workers.py CODE SETTINGS` answers each line of JSON on its standard input with one: {"point": i}
-asks for the spectra at point i of `cosmology_at`, {"stages": [i, ...]} for boltzax's times stage by stage.
+`python benchmarks/workers.py CODE SETTINGS` answers each line of JSON on its standard input with one. {"point": i} asks
+for the spectra at cosmology i; with "task" for another method of `solver.Boltzax`, with its further arguments.
 """
 
 import json
@@ -12,69 +12,14 @@ import time
 
 import numpy as np
 
-NEUTRINOS = {
-    "massless": {"m_ncdm": (), "N_ur": 3.044},
-    "massive": {"m_ncdm": (0.06,), "N_ur": 2.0328, "T_ncdm": 0.71611},
-}
-_CENTRE = {"h": 0.6736, "omega_b": 0.02237, "omega_cdm": 0.12, "ln_A_s_1e10": 3.044, "n_s": 0.9649, "tau_reio": 0.0544}
-_WIDTH = {"h": 0.02, "omega_b": 0.0005, "omega_cdm": 0.004, "ln_A_s_1e10": 0.04, "n_s": 0.015, "tau_reio": 0.01}
+from points import NEUTRINOS, YHE, cosmology_at
 
 
-def cosmology_at(index: int) -> dict[str, float]:
-    """Parameters of point `index`: uniform in a box around Planck 2018, the same for every code."""
-    draw = np.random.default_rng(1000 + index).uniform(-1.0, 1.0, len(_CENTRE))
-    return {k: c + _WIDTH[k] * float(u) for (k, c), u in zip(_CENTRE.items(), draw, strict=True)}
+def boltzax(settings):
+    """boltzax.solve at its default precision, or with the changes in settings."""
+    from solver import Boltzax
 
-
-class Boltzax:
-    """boltzax.solve at its default precision: lensed spectra and P(k)."""
-
-    def __init__(self, settings):
-        import boltzax
-
-        self.package = boltzax
-        self.neutrinos = NEUTRINOS[settings["neutrinos"]]
-        self.outputs = boltzax.Outputs(l_max=settings["l_max"], k_max=settings["k_max"])
-        self.precision = boltzax.Precision()
-
-    def cosmology(self, index):
-        return self.package.Cosmology(**cosmology_at(index), **self.neutrinos, YHe=0.2454)
-
-    def __call__(self, index):
-        import jax
-
-        result = jax.block_until_ready(self.package.solve(self.cosmology(index), self.outputs, self.precision))
-        return float(result.lensed_cl.tt[200])
-
-    def stages(self, indices):
-        """Wall times of the stages, each jitted by itself, at every index: {stage: list}."""
-        import jax
-
-        pipeline, lensing = sys.modules["boltzax.solve"], sys.modules["boltzax.spectra.lensing"]
-        o, p = self.outputs, self.precision
-        cosmo, bg, th, src = "cosmology", "background", "thermodynamics", "perturbations and sources"
-        l = np.arange(sys.modules["boltzax.grids"].unlensed_l_max(p, o) + 1.0)
-
-        def lens(c):  # what it costs does not depend on the spectra
-            cl = c.h / (l + 10.0) ** 4
-            return lensing.lens(cl, 0.1 * cl, cl, 1e-4 * cl, l_max=o.l_max)
-
-        steps = (
-            (bg, pipeline.background, (cosmo,)),
-            (th, pipeline.thermodynamics, (cosmo, bg)),
-            (src, lambda *stages: pipeline.perturbed_sources(*stages, o, p), (cosmo, bg, th)),
-            ("projection and lensing", lambda *stages: pipeline.spectra(*stages, o, p), (cosmo, bg, th, src)),
-            ("lensing alone", lens, (cosmo,)),
-        )
-        compiled = {name: jax.jit(function) for name, function, _ in steps}
-        times = {name: [] for name in compiled}
-        for index in (indices[0], *indices):  # the first round compiles
-            have = {cosmo: self.cosmology(index)}
-            for name, _, needs in steps:
-                start = time.perf_counter()
-                have[name] = jax.block_until_ready(compiled[name](*(have[k] for k in needs)))
-                times[name].append(time.perf_counter() - start)
-        return {name: values[1:] for name, values in times.items()}
+    return Boltzax(settings)
 
 
 class Classy:
@@ -84,7 +29,7 @@ class Classy:
         from classy import Class
 
         self.new, self.l_max = Class, settings["l_max"]
-        self.fixed = {"output": "tCl,pCl,lCl", "lensing": "yes", "l_max_scalars": self.l_max, "YHe": 0.2454}
+        self.fixed = {"output": "tCl,pCl,lCl", "lensing": "yes", "l_max_scalars": self.l_max, "YHe": YHE}
         if settings["pk"]:
             self.fixed |= {"output": "tCl,pCl,lCl,mPk", "P_k_max_1/Mpc": settings["k_max"]}
         neutrinos = dict(NEUTRINOS[settings["neutrinos"]])
@@ -93,7 +38,7 @@ class Classy:
             neutrinos |= {"N_ncdm": len(masses), "m_ncdm": ",".join(map(str, masses))}
         self.fixed |= neutrinos
 
-    def __call__(self, index):
+    def value(self, index):
         code = self.new()
         code.set(self.fixed | cosmology_at(index))
         code.compute()
@@ -110,7 +55,7 @@ class Camb:
 
         self.package, self.settings = camb, settings
 
-    def __call__(self, index):
+    def value(self, index):
         c, s = cosmology_at(index), self.settings
         massive = s["neutrinos"] == "massive"
         pars = self.package.CAMBparams()
@@ -121,7 +66,7 @@ class Camb:
             mnu=0.06 if massive else 0.0,
             num_massive_neutrinos=int(massive),
             nnu=3.044,
-            YHe=0.2454,
+            YHe=YHE,
             tau=c["tau_reio"],
         )
         pars.InitPower.set_params(As=1e-10 * np.exp(c["ln_A_s_1e10"]), ns=c["n_s"])
@@ -134,7 +79,8 @@ class Camb:
         return float(results.get_lensed_scalar_cls(s["l_max"], raw_cl=True)[200, 0])
 
 
-CODES = {"boltzax": Boltzax, "classy": Classy, "camb": Camb}
+CODES = {"boltzax": boltzax, "classy": Classy, "camb": Camb}
+UNTIMED = ("stages", "launches", "device")  # tasks that return what they measured
 
 
 def peak_memory() -> float:
@@ -142,11 +88,18 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measured(call, *args) -> dict:
+def measured(call, *args, **kwargs) -> dict:
     """Wall and CPU time [s] (all threads) of a call, with its value."""
     wall, cpu = time.perf_counter(), time.process_time()
-    value = call(*args)
+    value = call(*args, **kwargs)
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "value": value}
+
+
+def respond(code, task="value", point=None, **arguments) -> dict:
+    """The answer to one request."""
+    if task in UNTIMED:
+        return {"found": getattr(code, task)(**arguments)}
+    return measured(getattr(code, task), point, **arguments)
 
 
 def main():
@@ -158,20 +111,18 @@ def main():
         print(json.dumps(content), file=answers, flush=True)
 
     try:
-        start = measured(lambda: CODES[name](settings))
-    except ImportError as error:
-        answer({"error": f"{name} cannot be imported: {error}"})
+        start = measured(CODES[name], settings)
+    except Exception as error:
+        answer({"error": f"{name} cannot start: {type(error).__name__}: {error}"})
         return
     code = start.pop("value")
     answer({"import": start["wall"]})
     for line in sys.stdin:
-        request = json.loads(line)
         try:
-            reply = code.stages(request["stages"]) if "stages" in request else measured(code, request["point"])
+            reply = respond(code, **json.loads(line))
         except Exception as error:
-            answer({"error": f"{type(error).__name__}: {error}"})
-        else:
-            answer(reply | {"peak_memory": peak_memory()})
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        answer(reply | {"peak_memory": peak_memory()})
 
 
 if __name__ == "__main__":

@@ -91,3 +91,9 @@ def test_an_error_inside_jit_surfaces():
     bad = jax.jit(lambda tau: boltzax.solve(boltzax.Cosmology(tau_reio=tau), OUTPUTS, SMALL).lensed_cl.tt)
     with pytest.raises((BoltzaxError, RuntimeError), match="tau_reio"):
         jax.block_until_ready(bad(1e-5))
+
+
+def test_a_constant_cosmology_inside_a_traced_function():
+    inside = jax.jit(lambda a: a * boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt)(2.0)
+    outside = boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt
+    np.testing.assert_allclose(inside[2:], 2.0 * outside[2:], rtol=1e-6)

@@ -8,9 +8,10 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from boltzax.cosmology import Cosmology  # noqa: E402
+from boltzax.jacobian import jacobian  # noqa: E402
 from boltzax.precision import Outputs, Precision  # noqa: E402
 from boltzax.results import Results  # noqa: E402
 from boltzax.solve import solve  # noqa: E402
 
 __version__ = "0.1.0"
-__all__ = ["Cosmology", "Outputs", "Precision", "Results", "solve"]
+__all__ = ["Cosmology", "Outputs", "Precision", "Results", "jacobian", "solve"]

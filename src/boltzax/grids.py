@@ -17,10 +17,14 @@ _POINTS = 8  # of the interpolation between steps
 
 
 class Interpolation(NamedTuple):
-    """Steps to time nodes: index into (steps * lanes) and weight, both [modes, nodes, points]."""
+    """Steps to time nodes: index into (steps * lanes), weights of the value and of its slope d/dx.
+
+    All [modes, nodes, points].
+    """
 
     index: np.ndarray
     weight: np.ndarray
+    slope: np.ndarray
 
 
 class Grid(NamedTuple):
@@ -182,7 +186,7 @@ def _fine_wavenumbers(p, y_max):
 def _interpolation(ys, x, plan: Schedule, p) -> Interpolation:
     """Polynomial interpolation from the ends of a mode's steps to nodes x."""
     offsets = np.arange(_POINTS)
-    index, weight = [], []
+    index, weight, slope = [], [], []
     for i, y in enumerate(ys):
         ends = step_nodes(y, p)[1:]
         count = np.interp(x, ends, np.arange(len(ends)))
@@ -190,15 +194,29 @@ def _interpolation(ys, x, plan: Schedule, p) -> Interpolation:
         steps = first[:, None] + offsets
         index.append((plan.mode_start[i] + steps) * plan.x.shape[1] + plan.mode_lane[i])
         weight.append(lagrange_weights(ends[steps], x))
-    return Interpolation(np.array(index, np.int32), np.array(weight))
+        slope.append(lagrange_slopes(ends[steps], x))
+    return Interpolation(np.array(index, np.int32), np.array(weight), np.array(slope))
 
 
-def lagrange_weights(nodes, x):
+def lagrange_weights(nodes, x, xp=np):
     """Weights [..., n] of polynomial interpolation at x [...] from nodes [..., n]."""
     n = nodes.shape[-1]
-    weights = np.ones_like(nodes)
+
+    def weight(j):
+        others = [m for m in range(n) if m != j]
+        near = nodes[..., others]
+        return xp.prod((x[..., None] - near) / (nodes[..., j, None] - near), axis=-1)
+
+    return xp.stack([weight(j) for j in range(n)], axis=-1)
+
+
+def lagrange_slopes(nodes, x):
+    """Weights [..., n] of the slope at x [...] of the polynomial through values at nodes [..., n]."""
+    n = nodes.shape[-1]
+    out = np.zeros((*x.shape, n))
     for j in range(n):
-        for m in range(n):
-            if m != j:
-                weights[..., j] *= (x - nodes[..., m]) / (nodes[..., j] - nodes[..., m])
-    return weights
+        for m in set(range(n)) - {j}:
+            near = nodes[..., [i for i in range(n) if i not in (j, m)]]
+            rest = np.prod((x[..., None] - near) / (nodes[..., j, None] - near), axis=-1)
+            out[..., j] += rest / (nodes[..., j] - nodes[..., m])
+    return out

@@ -1,6 +1,7 @@
 """Results of a solution: spectra, matter power, every stage, derived parameters."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -103,12 +104,12 @@ def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
     )
 
 
+def finite(tree) -> bool:
+    """Whether every value of a concrete pytree is finite."""
+    return all(np.all(np.isfinite(np.asarray(leaf))) for leaf in jax.tree.leaves(tree))
+
+
 def first_bad(results: Results) -> str | None:
     """Name of the first stage, in pipeline order, that holds a value which is not finite; None if all is well."""
-    import jax
-
-    for name in ("background", "thermodynamics", "sources", "matter", "unlensed_cl", "lensed_cl", "derived"):
-        leaves = jax.tree.leaves(getattr(results, name))
-        if not all(np.all(np.isfinite(np.asarray(leaf))) for leaf in leaves):
-            return name
-    return None
+    stages = ("background", "thermodynamics", "sources", "matter", "unlensed_cl", "lensed_cl", "derived")
+    return next((name for name in stages if not finite(getattr(results, name))), None)

@@ -16,7 +16,7 @@ from boltzax.perturbations.integrate import integrate
 from boltzax.perturbations.layout import layout
 from boltzax.precision import Outputs, Precision
 from boltzax.projection import angular_spectra, every_ell, limber_lensing
-from boltzax.results import Results, derived, first_bad
+from boltzax.results import Results, derived, finite, first_bad
 from boltzax.sources import Sources, sources, step_fields
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.lensing import lens, lensing_tables
@@ -43,7 +43,9 @@ def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision =
         return _traced(cosmo.checked(), outputs, precision, default_mode())
     cosmo = cosmo.checked()
     bg, th = _homogeneous(cosmo)
-    if not _finite((bg, th)):
+    if is_traced((bg, th)):  # a constant cosmology inside somebody's traced function
+        return _inhomogeneous(cosmo, bg, th, outputs, precision)
+    if not finite((bg, th)):
         thermodynamics(cosmo, background(cosmo))  # value by value, where the failing check raises its own exception
         raise BoltzaxError(f"background or thermodynamics gave values that are not finite for {cosmo}")
     results = _inhomogeneous(cosmo, bg, th, outputs, precision)
@@ -53,22 +55,22 @@ def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision =
     return results
 
 
-def _finite(tree) -> bool:
-    return all(np.all(np.isfinite(np.asarray(leaf))) for leaf in jax.tree.leaves(tree))
-
-
 @partial(jax.jit, static_argnames=("outputs", "precision", "mode"))
 def _traced(cosmo, outputs, precision, mode):
     with on_error_mode(mode):
-        bg = background(cosmo)
-        return _pipeline(cosmo, bg, thermodynamics(cosmo, bg), outputs, precision)
+        return _pipeline(cosmo, *homogeneous(cosmo), outputs, precision)
+
+
+def homogeneous(cosmo) -> tuple[Background, Thermodynamics]:
+    """Background and thermodynamics."""
+    bg = background(cosmo)
+    return bg, thermodynamics(cosmo, bg)
 
 
 @jax.jit
 def _homogeneous(cosmo):
     with on_error_mode("nan"):
-        bg = background(cosmo)
-        return bg, thermodynamics(cosmo, bg)
+        return homogeneous(cosmo)
 
 
 @partial(jax.jit, static_argnames=("outputs", "precision"))
@@ -78,7 +80,11 @@ def _inhomogeneous(cosmo, bg, th, outputs, precision):
 
 
 def _pipeline(cosmo, bg, th, outputs: Outputs, p: Precision) -> Results:
-    src = perturbed_sources(cosmo, bg, th, outputs, p)
+    return assemble(cosmo, bg, th, perturbed_sources(cosmo, bg, th, outputs, p), outputs, p)
+
+
+def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: Outputs, p: Precision) -> Results:
+    """Spectra and derived parameters from the sources, and all of it as Results."""
     unlensed, lensed = spectra(cosmo, bg, th, src, outputs, p)
     matter = matter_power(make_grid(p, outputs), bg, src)
     return Results(lensed, unlensed, bg, th, src, matter, derived(cosmo, bg, th, matter), cosmo)

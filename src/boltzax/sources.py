@@ -14,23 +14,23 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from boltzax.numerics.fusion import settle
 from boltzax.numerics.hidden import hidden
-from boltzax.perturbations.integrate import Trajectory, medium
+from boltzax.perturbations.integrate import Trajectory
 from boltzax.perturbations.mesh import Schedule
 
 
 class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
-    monopole: F_0/4 + 2 alpha' + theta_b'/k^2 - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi, pi_prime;
-    weyl: phi + psi; delta_m, delta_cb: comoving matter and baryon + CDM density contrast.
+    monopole: F_0/4 + alpha' - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi; weyl: phi + psi; delta_m,
+    delta_cb: comoving matter and baryon + CDM density contrast.
     """
 
     monopole: jnp.ndarray
     isw: jnp.ndarray
     dipole: jnp.ndarray
     pi: jnp.ndarray
-    pi_prime: jnp.ndarray
     weyl: jnp.ndarray
     delta_m: jnp.ndarray
     delta_cb: jnp.ndarray
@@ -39,40 +39,42 @@ class StepFields(NamedTuple):
 def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFields:
     """Metric and source combinations of the trajectory; Ma & Bertschinger (1995), eqs. (18), (21)."""
     x = plan.x + plan.h
-    m = medium(history, x)
-    ln_aH_slope = history.derivative(jnp.log(x))[..., 1] / (x * background.tau_0)  # (aH)'/(aH)
+    expansion = eqx.tree_at(lambda t: t.values, history, history.values[:, :2])  # ln a, ln aH
+    a, aH = settle(jnp.exp(jnp.moveaxis(expansion(jnp.log(x)), -1, 0)))
+    aH_table = eqx.tree_at(lambda t: t.values, history, history.values[:, 1:2])
+    # (aH)' / (aH)
+    (ln_aH_slope,) = settle(jnp.moveaxis(aH_table.derivative(jnp.log(x)), -1, 0)) / (x * background.tau_0)
     k = plan.y / background.tau_0
     k2 = k * k
     eta, _, _, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     h_p, eta_p = jnp.moveaxis(out.metric, 1, 0)
     alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
-    alpha_p = -2.0 * m.aH * alpha + eta - 4.5 * out.shear / k2
-    alpha_pp = -2.0 * m.aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * out.shear_prime / k2
-    delta_m, delta_cb = _matter(background, m, k, out)
+    alpha_p = -2.0 * aH * alpha + eta - 4.5 * out.shear / k2
+    alpha_pp = -2.0 * aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * out.shear_prime / k2
+    delta_m, delta_cb = _matter(background, a, aH, k, out)
     return StepFields(
-        monopole=out.f0 / 4.0 + 2.0 * alpha_p + out.theta_b_prime / k2 - out.pi / 8.0,
+        monopole=out.f0 / 4.0 + alpha_p - out.pi / 8.0,
         isw=eta_p + alpha_pp,
         dipole=theta_b / k2 + alpha,
         pi=out.pi,
-        pi_prime=out.pi_prime,
         weyl=eta + alpha_p,
         delta_m=delta_m,
         delta_cb=delta_cb,
     )
 
 
-def _matter(background, m, k, out: Trajectory):
+def _matter(background, a, aH, k, out: Trajectory):
     """Density contrast of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each."""
     _, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
-    rho_b, rho_c = background.rho_b / m.a, background.rho_cdm / m.a
+    rho_b, rho_c = background.rho_b / a, background.rho_cdm / a
     delta_rho = rho_b * delta_b + rho_c * delta_cdm
     momentum = rho_b * theta_b
     rho = rho_b + rho_c
-    frame = 3.0 * m.aH / k**2
+    frame = 3.0 * aH / k**2
     delta_cb = (delta_rho + frame * momentum) / rho
     if not background.M_ncdm.shape[0]:
         return delta_cb, delta_cb
-    rho_n, p_n = (m.a**2 * v.sum(-1) for v in background.rho_ncdm(m.a))
+    rho_n, p_n = settle(jnp.stack([a**2 * v.sum(-1) for v in background.rho_ncdm(a)]))
     delta_rho = delta_rho + out.delta_ncdm
     momentum = momentum + k * out.theta_ncdm
     delta_m = (delta_rho + frame * momentum * (rho + rho_n) / (rho + rho_n + p_n)) / (rho + rho_n)
@@ -94,23 +96,27 @@ class Sources(eqx.Module):
 
 def sources(grid, background, thermo, fields: StepFields) -> Sources:
     """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
-    flat = jnp.stack(fields, axis=-1).reshape(-1, len(fields))
-
-    def read(i):
-        near = flat.at[hidden(i.index)].get(mode="promise_in_bounds")
-        return jnp.einsum("mnp,mnpf->fmn", hidden(i.weight), near)
-
-    line = StepFields(*read(grid.line_of_sight))
-    late = StepFields(*read(grid.late))
+    value, slope, late = grid.line_of_sight.weight, grid.line_of_sight.slope, grid.late
+    monopole, isw, dipole, pi, weyl = _read(fields[:5], grid.line_of_sight.index, value)
+    dipole_slope, pi_slope = _read((fields.dipole, fields.pi), grid.line_of_sight.index, slope)
+    delta_m, delta_cb = _read((fields.delta_m, fields.delta_cb), late.index, late.weight)
     tau_0 = background.tau_0
     tau = jnp.asarray(grid.x) * tau_0
     th = thermo.at(background.ln_a(tau))
-    g, g_prime, exp_m_kappa = th.g, th.g_prime, th.exp_m_kappa
+    g, g_prime, exp_m_kappa = settle(jnp.stack([th.g, th.g_prime, th.exp_m_kappa]))
     k = jnp.asarray(grid.y_modes)[:, None] / tau_0
     kz = k * jnp.asarray(grid.y_modes[:, None] * (1.0 - grid.x))  # k z
-    S_P = g * line.pi / 8.0
-    S_P_prime = (g_prime * line.pi + g * line.pi_prime) / 8.0
-    S_T = g * line.monopole + exp_m_kappa * line.isw + g_prime * line.dipole
+    S_P = g * pi / 8.0
+    S_P_prime = (g_prime * pi + g * pi_slope / tau_0) / 8.0
+    S_T = g * (monopole + dipole_slope / tau_0) + g_prime * dipole + exp_m_kappa * isw
     S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
     n = grid.n_cmb
-    return Sources(S_T[:n], S_P[:n], line.weyl, late.delta_m, late.delta_cb)
+    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb)
+
+
+def _read(fields, index, weight):
+    """Fields of the steps at time nodes, [fields, modes, nodes]: sum over the points of an interpolation."""
+    flat = jnp.stack(fields, axis=-1).reshape(-1, len(fields))
+    index, weight = hidden(index), hidden(weight)
+    near = lambda p: flat.at[index[..., p]].get(mode="promise_in_bounds")
+    return settle(jnp.moveaxis(sum(weight[..., p, None] * near(p) for p in range(weight.shape[-1])), -1, 0))

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from boltzax.perturbations.integrate import GAMMA, NODES, A
 from boltzax.perturbations.mesh import schedule, step_density, step_nodes
 from boltzax.precision import Precision
 
@@ -45,18 +44,3 @@ def test_schedule(lanes):
     assert plan.x.shape[0] % p.block == 0
     if lanes < len(YS) // 2:
         assert idle.mean() < 0.25
-
-
-def test_order_conditions():
-    """The tableau has order four and is L-stable: R(infinity) = 0."""
-    a = A + GAMMA * np.eye(5)
-    b, c = a[-1], a.sum(1)
-    assert np.allclose(c, NODES, atol=1e-15)
-    conditions = {
-        "1": (b.sum(), 1), "2": (b @ c, 1 / 2), "3a": (b @ c**2, 1 / 3), "3b": (b @ a @ c, 1 / 6),
-        "4a": (b @ c**3, 1 / 4), "4b": ((b * c) @ a @ c, 1 / 8),
-        "4c": (b @ a @ c**2, 1 / 12), "4d": (b @ a @ a @ c, 1 / 24),
-    }  # fmt: skip
-    for name, (found, exact) in conditions.items():
-        assert abs(found - exact) < 1e-14, name
-    assert abs(1.0 - b @ np.linalg.solve(a, np.ones(5))) < 1e-12

@@ -28,7 +28,7 @@ class Translation:
         psi_scale = np.concatenate([np.ones(3), -self.book.slope / 4.0])  # Q_l = 4 Psi_l / (-d ln f0/d ln q)
         for group, V, tail in zip(self.lay.groups, self.read, state.tails, strict=True):
             for row in range(group.start, group.stop):
-                w = np.asarray(tail[0, row - group.start, :, 0] + 1j * tail[1, row - group.start, :, 0])
+                w = np.asarray(tail[0, :, row - group.start, 0] + 1j * tail[1, :, row - group.start, 0])
                 f = np.concatenate([state.low[:, row, 0], (V @ w).real])
                 out[self.book.hierarchies[row]] = f * psi_scale[row]
         return out

@@ -11,11 +11,11 @@ from jaxtyping import Array, Float
 
 from boltzax.background import massive_neutrinos as ncdm
 from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4
-from boltzax.numerics.quadrature import cumulative, gauss_legendre
-from boltzax.numerics.table import UniformTable
+from boltzax.numerics.quadrature import cumulative
+from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars
 
+_RELIC = 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0)  # one neutrino decoupled instantaneously, over photons
 LN_A_START = -24.0  # conformal time ~ 1e-5 Mpc: before the earliest start of any mode
-_GAUSS, _WEIGHT = gauss_legendre(4, 0.0, 1.0)
 
 
 class Background(eqx.Module):
@@ -40,9 +40,8 @@ class Background(eqx.Module):
 
     def rho_ncdm(self, a: Float[Array, "*s"]) -> tuple[Float[Array, "*s n"], Float[Array, "*s n"]]:
         """Density and pressure of each massive species at scale factor a [1/Mpc^2]."""
-        rho, pressure = ncdm.density_and_pressure(a[..., None] * self.M_ncdm)
-        scale = self.rho_ncdm_massless / a[..., None] ** 4
-        return scale * rho, scale * pressure
+        y, scale = a[..., None] * self.M_ncdm, self.rho_ncdm_massless / a[..., None] ** 4
+        return scale * ncdm.density(y), scale * ncdm.pressure(y)
 
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""
@@ -73,19 +72,25 @@ class Background(eqx.Module):
         return self.comoving_distance(z) / (1.0 + jnp.asarray(z, float))
 
     def ln_a(self, tau: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        """Scale factor at conformal time tau [Mpc], by Newton's method on the table of ln tau(ln a).
+        """Scale factor at conformal time tau [Mpc], from the table of ln tau(ln a).
 
-        The last two steps run outside the stopped search, which gives first and second derivatives exactly.
+        The last step, the inverse series to second order, runs outside the stopped search: with what is left to it,
+        below 1e-10, first and second derivatives are exact.
         """
+        ln_tau = UniformTable(self.table.x0, self.table.dx, self.table.values[:, :1])
         grid = self.table.x0 + self.table.dx * np.arange(self.table.values.shape[0])
         target = jnp.log(tau)
 
-        def newton(u):
-            return u - (self.table(u)[..., 0] - target) / self.table.derivative(u)[..., 0]
+        def missing(u):
+            return target - ln_tau(u)[..., 0], ln_tau.derivative(u)[..., 0]
 
-        u = jnp.interp(target, self.table.values[:, 0], grid)
-        u = jax.lax.stop_gradient(newton(newton(u)))
-        return newton(newton(u))
+        u = jnp.interp(target, ln_tau.values[:, 0], grid)
+        rest, slope = missing(u)
+        u = jax.lax.stop_gradient(u + rest / slope)
+        rest, slope = missing(u)
+        bend = jax.lax.stop_gradient(ln_tau.derivative(u, 2)[..., 0])
+        step = rest / slope
+        return u + step - 0.5 * bend / slope * step**2
 
 
 def background(cosmo, n_grid: int = 2401) -> Background:
@@ -93,33 +98,11 @@ def background(cosmo, n_grid: int = 2401) -> Background:
 
     Friedmann equation and d tau / d ln a = 1/(aH); sound speed 1/sqrt(3 (1 + R)), R = 3 rho_b / (4 rho_g).
     """
-    H0 = cosmo.h * H0_UNIT
-    unit = H0_UNIT**2
-    rho_g = OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4 * unit
-    relic = 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0)  # one neutrino decoupled instantaneously, over photons
-    ratio = ncdm.massless_density(cosmo)
-    M = ncdm.mass_ratio(cosmo)
-    parts = dict(
-        rho_g=rho_g,
-        rho_ur=relic * cosmo.N_ur * rho_g,
-        rho_b=cosmo.omega_b * unit,
-        rho_cdm=cosmo.omega_cdm * unit,
-        rho_ncdm_massless=ratio * rho_g,
-    )
-    today = parts["rho_g"] + parts["rho_ur"] + parts["rho_b"] + parts["rho_cdm"]
-    today = today + (parts["rho_ncdm_massless"] * ncdm.density_and_pressure(M)[0]).sum()
+    densities, M = _today(cosmo)
+    number = (ncdm.massless_density(cosmo) / _RELIC).sum()
     blank = UniformTable(jnp.zeros(()), jnp.ones(()), jnp.zeros((8, 3)))
     zero = jnp.zeros(())
-    bg = Background(
-        H0=H0,
-        **parts,
-        rho_lambda=H0**2 - today,
-        M_ncdm=M,
-        N_eff=cosmo.N_ur + (ratio / relic).sum(),
-        tau_0=zero,
-        age=zero,
-        table=blank,
-    )
+    bg = Background(**densities, M_ncdm=M, N_eff=cosmo.N_ur + number, tau_0=zero, age=zero, table=blank)
     table = _tabulate(bg, n_grid)
     return eqx.tree_at(
         lambda b: (b.tau_0, b.age, b.table),
@@ -128,19 +111,28 @@ def background(cosmo, n_grid: int = 2401) -> Background:
     )
 
 
+def _today(cosmo):
+    """H0 and today's densities under the names of `Background`, and the mass ratios of the massive species."""
+    H0 = cosmo.h * H0_UNIT
+    unit = H0_UNIT**2
+    rho_g = OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4 * unit
+    rho_ur, rho_b, rho_cdm = _RELIC * cosmo.N_ur * rho_g, cosmo.omega_b * unit, cosmo.omega_cdm * unit
+    rho_ncdm = ncdm.massless_density(cosmo) * rho_g
+    M = ncdm.mass_ratio(cosmo)
+    today = rho_g + rho_ur + rho_b + rho_cdm + (rho_ncdm * ncdm.density_by_quadrature(M)).sum()
+    scalars = dict(H0=H0, rho_g=rho_g, rho_ur=rho_ur, rho_b=rho_b, rho_cdm=rho_cdm, rho_lambda=H0**2 - today)
+    *kept, rho_ncdm, M = keep_scalars(*scalars.values(), rho_ncdm, M)
+    return dict(zip(scalars, kept, strict=True)) | {"rho_ncdm_massless": rho_ncdm}, M
+
+
 def _tabulate(bg: Background, n_grid: int) -> UniformTable:
-    """Integrate conformal time, sound horizon and proper time over ln a, four Gauss points to a cell."""
-    dx = -LN_A_START / (n_grid - 1)
-    x = LN_A_START + dx * np.arange(n_grid)
-    nodes = jnp.asarray(x[:-1, None] + dx * _GAUSS)
-    a = jnp.exp(nodes)
-    H = bg.hubble(nodes)
-    cs = 1.0 / jnp.sqrt(3.0 * (1.0 + 0.75 * bg.rho_b / bg.rho_g * a))
-    w = jnp.asarray(_WEIGHT * dx)
-    # radiation era before the grid: tau = 1/(aH), r_s = c_s tau, t = 1/(2H)
-    a0, H_start = np.exp(LN_A_START), bg.hubble(jnp.asarray(LN_A_START))
-    tau = cumulative((1.0 / (a * H)) @ w, 1.0 / (a0 * H_start))
-    rs = cumulative((cs / (a * H)) @ w, 1.0 / (np.sqrt(3.0) * a0 * H_start))
-    t = cumulative((1.0 / H) @ w, 0.5 / H_start)
+    """Integrate conformal time, sound horizon and proper time over ln a."""
+    x = np.linspace(LN_A_START, 0.0, n_grid)
+    dx, a = -LN_A_START / (n_grid - 1), np.exp(x)
+    H, cs = keep(bg.hubble(jnp.asarray(x)), 1.0 / jnp.sqrt(3.0 * (1.0 + 0.75 * bg.rho_b / bg.rho_g * a)))
+    rates = jnp.stack(keep(1.0 / (a * H), cs / (a * H), 1.0 / H))
+    # radiation era before the grid: tau = 1/(aH), r_s = tau / sqrt(3), t = 1/(2H)
+    before = jnp.stack([1.0 / a[0], 1.0 / (np.sqrt(3.0) * a[0]), 0.5]) / H[0]
+    tau, rs, t = keep(*jax.vmap(cumulative)(cell_integrals(rates, dx), before))
     values = jnp.stack([jnp.log(tau), jnp.log(rs), t], axis=-1)
     return UniformTable(jnp.asarray(LN_A_START), jnp.asarray(dx), values)

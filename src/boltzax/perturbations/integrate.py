@@ -1,8 +1,8 @@
-"""Linearly implicit integration of all modes on their prescribed meshes.
+"""Linearly implicit integration of all modes on their prescribed meshes, and its derivative.
 
-SDIRK4 of Hairer & Wanner (Solving ODEs II, table IV.6.5): five stages of order 4, L-stable and stiffly accurate, so
-the last stage is the new state and its slope the exact derivative there. The system is linear: each stage is one
-`stage.solve`.
+Steps are factored a block at a time, all lanes at once; only the back-substitutions run step by step. The derivative
+is a rule of its own: tangents run along with the solution through the same factors, and reverse mode transposes
+that linear map, block by block, from the states recorded at the blocks' beginnings.
 """
 
 from functools import partial
@@ -10,42 +10,31 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from boltzax.numerics.fusion import settle
+from boltzax.numerics.radau import NODES, SLOPE
+from boltzax.numerics.table import UniformTable
+from boltzax.perturbations.equations import Coefficients, Contents, Core, Medium, coefficients
 from boltzax.perturbations.initial import adiabatic
-from boltzax.perturbations.layout import N_PHOTON, Layout, moments
+from boltzax.perturbations.layout import N_PHOTON, Layout
 from boltzax.perturbations.mesh import Schedule
 from boltzax.perturbations.species.photons import POLARISATION as G
 from boltzax.perturbations.species.photons import TEMPERATURE as F
-from boltzax.perturbations.stage import Factors, Medium, State, factor, solve
-
-GAMMA = 0.25
-NODES = np.array([1 / 4, 3 / 4, 11 / 20, 1 / 2, 1])
-A = np.array(
-    [
-        [0, 0, 0, 0, 0],
-        [1 / 2, 0, 0, 0, 0],
-        [17 / 50, -1 / 25, 0, 0, 0],
-        [371 / 1360, -137 / 2720, 15 / 544, 0, 0],
-        [25 / 24, -49 / 48, 125 / 16, -85 / 12, 0],
-    ]
-)
+from boltzax.perturbations.step import Factors, Forcing, State, advance, factor, tangent_forcing
 
 
 class Trajectory(NamedTuple):
     """Solution at the end of every scheduled step.
 
     fluid [steps, 4, lanes]: eta, delta_cdm, delta_b, theta_b; metric [steps, 2, lanes]: h', eta'; all others
-    [steps, lanes]: f0 = F_0, pi = F_2 + G_0 + G_2; shear = a^2 sum (rho+P) sigma; delta_ncdm, theta_ncdm: a^2 delta rho
-    and a^2 (rho+P) theta / k of massive neutrinos; _prime is d/dtau.
+    [steps, lanes]: f0 = F_0, pi = F_2 + G_0 + G_2; shear = a^2 sum (rho+P) sigma and its d/dtau; delta_ncdm,
+    theta_ncdm: a^2 delta rho and a^2 (rho+P) theta / k of massive neutrinos.
     """
 
     fluid: jnp.ndarray
     metric: jnp.ndarray
-    theta_b_prime: jnp.ndarray
     f0: jnp.ndarray
     pi: jnp.ndarray
-    pi_prime: jnp.ndarray
     shear: jnp.ndarray
     shear_prime: jnp.ndarray
     delta_ncdm: jnp.ndarray
@@ -54,76 +43,121 @@ class Trajectory(NamedTuple):
 
 def medium(history, x) -> Medium:
     """Background and thermodynamics at tau/tau_0 = x from the packed table over ln x."""
-    ln_a, ln_aH, ln_kappa_prime, a_cb2 = jnp.moveaxis(history(jnp.log(x)), -1, 0)
+    ln_a, ln_aH, ln_kappa_prime, a_cb2 = settle(jnp.moveaxis(history(jnp.log(x)), -1, 0))
     a = jnp.exp(ln_a)
     return Medium(a, jnp.exp(ln_aH), jnp.exp(ln_kappa_prime), a_cb2 / a)
 
 
-def integrate(lay: Layout, background, history, plan: Schedule, block: int) -> Trajectory:
+class _Inputs(NamedTuple):
+    """What the solution depends on: contents, table of the medium over ln(tau/tau_0), initial fluid, low."""
+
+    contents: Contents
+    history: UniformTable
+    fluid: jnp.ndarray
+    low: jnp.ndarray
+
+
+def integrate(lay: Layout, background, history: UniformTable, plan: Schedule, block: int) -> Trajectory:
     """Run every mode of the plan from its start to today.
 
-    history: UniformTable over ln(tau/tau_0) of ln a, ln aH, ln kappa', a c_b^2. Stages are factored `block` steps at
-    a time, all lanes and stages at once; only the back-substitutions run step by step.
+    history: over ln(tau/tau_0) of ln a, ln aH, ln kappa', a c_b^2. `block` steps are factored together.
     """
-    tau_0 = background.tau_0
-    lanes = plan.x.shape[1]
-    split = lambda v: v.reshape(-1, block, lanes)
-    tails = tuple(jnp.zeros((2, g.stop - g.start, len(g.lam), lanes)) for g in lay.groups)
-    state = State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails)
-
-    def run_block(state, inputs):
-        x, h, y, first = inputs
-        k = y / tau_0
-        times = x[:, None] + NODES[:, None] * h[:, None]  # [block, stages, lanes]
-        wide = lambda v: jnp.broadcast_to(v[:, None], times.shape)
-        f = factor(lay, background, wide(k), wide(GAMMA * h * tau_0), medium(history, times))
-        lead = lambda v: jnp.moveaxis(v, (-3, -2), (0, 1))  # steps and stages first
-        start = adiabatic(lay, background, k, x * tau_0)
-        end = medium(history, x + h)
-        _, _, w_sigma, dln_sigma = moments(lay, background, end.a)
-        shear_weights = jnp.moveaxis(jnp.stack([w_sigma, w_sigma * dln_sigma * end.aH]), 2, 0)
-        return jax.lax.scan(partial(_step, lay), state, (jax.tree.map(lead, f), first, start, shear_weights))
-
-    inputs = tuple(split(v) for v in (plan.x, plan.h, plan.y, plan.first))
-    _, out = jax.lax.scan(run_block, state, inputs)
-    return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), out)
+    contents = Contents.of(background)
+    x_start = plan.x[plan.mode_start, plan.mode_lane]
+    y_start = plan.y[plan.mode_start, plan.mode_lane]
+    start = adiabatic(lay, contents, y_start / contents.tau_0, x_start * contents.tau_0)
+    return _run(lay, plan, block, _Inputs(contents, history, *start))
 
 
-def _step(lay: Layout, state: State, inputs):
-    """One step of every lane; a lane whose step is the first of a mode begins from that mode's initial state."""
-    factors, first, (fluid, low), shear_weights = inputs
-    begin = State(fluid, low, jax.tree.map(jnp.zeros_like, state.tails))
-    state = jax.tree.map(lambda new, old: jnp.where(first, new, old), begin, state)
-
-    def stage(carry, inputs):
-        slopes, _, _ = carry
-        f, row, s = inputs
-        r = jax.tree.map(lambda y, d: y + jnp.tensordot(row, d, 1), state, slopes)
-        new, border = solve(lay, f, r)
-        slopes = jax.tree.map(lambda d, x, y: d.at[s].set(x - y), slopes, new, r)
-        return (slopes, new, border[:2]), None
-
-    slopes = jax.tree.map(lambda y: jnp.zeros((5, *y.shape)), state)
-    carry = (slopes, state, jnp.zeros_like(state.fluid[:2]))
-    (slopes, new, metric), _ = jax.lax.scan(stage, carry, (factors, jnp.asarray(A / GAMMA), np.arange(5)))
-    return new, _observe(jax.tree.map(lambda v: v[-1], factors), shear_weights, new, slopes, metric)
+def _blocks(plan: Schedule, block: int):
+    """Static arrays of the steps, [blocks, block, lanes]: start, length, wavenumber, first step of a mode, mode."""
+    return tuple(v.reshape(-1, block, v.shape[1]) for v in (plan.x, plan.h, plan.y, plan.first, plan.mode))
 
 
-def _observe(f: Factors, shear_weights, new: State, slopes: State, metric) -> Trajectory:
+def _steps(v):
+    return v.reshape(-1, *v.shape[2:])
+
+
+def _prepare(lay: Layout, steps, inputs: _Inputs) -> tuple[Coefficients, tuple]:
+    """Coefficients and initial states (fluid, low) of the steps of a block, [block, ...]."""
+    x, h, y, _, mode = steps
+    tau_0 = inputs.contents.tau_0
+    m = medium(inputs.history, x[:, None] + NODES[:, None] * h[:, None])
+    c = jax.vmap(partial(coefficients, lay, inputs.contents))(y / tau_0, h * tau_0, m)
+    place = lambda v: jnp.moveaxis(v.at[..., mode].get(mode="promise_in_bounds"), -2, 0)
+    return c, (place(inputs.fluid), place(inputs.low))
+
+
+def _rest(lay: Layout, lanes: int) -> State:
+    tails = tuple(jnp.zeros((2, len(g.lam), g.stop - g.start, lanes)) for g in lay.groups)
+    return State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails)
+
+
+def _begin(first, fluid, low, state: State) -> State:
+    """The state before a step: a lane whose step is the first of a mode begins from that mode's initial state."""
+    new = State(fluid, low, jax.tree.map(jnp.zeros_like, state.tails))
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b), new, state)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory:
+    def run_block(state, steps):
+        c, start = _prepare(lay, steps, inputs)
+        end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
+        return end, jax.vmap(_observe)(c, begin, x)
+
+    _, out = jax.lax.scan(run_block, _rest(lay, plan.x.shape[1]), _blocks(plan, block))
+    return jax.tree.map(_steps, out)
+
+
+@_run.defjvp
+def _run_tangent(lay: Layout, plan: Schedule, block: int, primals, tangents):
+    @partial(jax.checkpoint, prevent_cse=False)
+    def run_block(states, inputs, d_inputs, steps):
+        (c, start), (dc, d_start) = jax.jvp(partial(_prepare, lay, steps), (inputs,), (d_inputs,))
+        f, first = _factor(lay, c), steps[3]
+        end, begin, x = _advance(lay, states[0], c, f, first, start)
+        forcing = jax.vmap(lambda c, f, z, x, dc: tangent_forcing(lay, c, f, z, x)(dc))(c, f, begin, x, dc)
+        d_end, d_begin, dx = _advance(lay, states[1], c, f, first, d_start, forcing)
+        return (end, d_end), jax.jvp(jax.vmap(_observe), (c, begin, x), (dc, d_begin, dx))
+
+    rest = _rest(lay, plan.x.shape[1])
+    states = (rest, jax.tree.map(jnp.zeros_like, rest))
+    body = lambda states, steps: run_block(states, *primals, *tangents, steps)
+    _, (out, d_out) = jax.lax.scan(body, states, _blocks(plan, block))
+    return jax.tree.map(_steps, out), jax.tree.map(_steps, d_out)
+
+
+def _factor(lay: Layout, c: Coefficients) -> Factors:
+    return jax.vmap(partial(factor, lay))(c)
+
+
+def _advance(lay: Layout, state: State, c: Coefficients, f: Factors, first, start, forcing: Forcing | None = None):
+    """Run the steps of a block: the state at its end; before each step the state, and in it the values at the nodes."""
+
+    def step(state, xs):
+        c, f, first, start, forcing = xs
+        begin = _begin(first, *start, state)
+        x, end = advance(lay, c, f, begin, forcing)
+        return end, (begin, x)
+
+    end, (begin, x) = jax.lax.scan(step, state, (c, f, first, start, forcing))
+    return end, begin, x
+
+
+def _observe(c: Coefficients, begin: State, x: Core) -> Trajectory:
     """What the sources need of a step's end."""
-    x0, x1, x2 = new.low
-    x0_prime, _, x2_prime = slopes.low[-1] / f.g
-    w_sigma, w_sigma_prime = shear_weights
+    slope = lambda now, start: sum(SLOPE[2, j] * (now[j] - start) for j in range(3)) / c.dtau
+    x0, x1, x2 = x.low[:, 2]
+    w_sigma, w_sigma_prime = c.w_sigma
     massive = slice(N_PHOTON + 1, None)
     return Trajectory(
-        fluid=new.fluid,
-        metric=metric,
-        theta_b_prime=slopes.fluid[-1, 3] / f.g,
+        fluid=x.fluid[:, 2],
+        metric=x.border[:2, 2],
         f0=x0[F],
         pi=x2[F] + x0[G] + x2[G],
-        pi_prime=x2_prime[F] + x0_prime[G] + x2_prime[G],
         shear=(w_sigma * x2).sum(0),
-        shear_prime=(w_sigma * x2_prime + w_sigma_prime * x2).sum(0),
-        delta_ncdm=(f.w0[massive] * x0[massive]).sum(0),
-        theta_ncdm=(f.w1[massive] * x1[massive]).sum(0),
+        shear_prime=(w_sigma * slope(x.low[2], begin.low[2]) + w_sigma_prime * x2).sum(0),
+        delta_ncdm=(c.w0[2, massive] * x0[massive]).sum(0),
+        theta_ncdm=(c.w1[2, massive] * x1[massive]).sum(0),
     )

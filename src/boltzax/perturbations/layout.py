@@ -13,10 +13,14 @@ N_PHOTON = 2
 
 
 class Group(NamedTuple):
-    """Consecutive rows with tails of one length: rows [start, stop), their modes lam, b, c (complex [modes])."""
+    """Consecutive rows with tails of one length: rows [start, stop), their modes lam, b, c (complex [modes]).
+
+    same: the rows have the same speed and damping, so that one response serves all.
+    """
 
     start: int
     stop: int
+    same: bool
     lam: np.ndarray
     b: np.ndarray
     c: np.ndarray
@@ -40,25 +44,31 @@ class Layout(NamedTuple):
     def rows(self) -> int:
         return len(self.l_max)
 
-    def spread(self, rows):
-        """Rows [rows, ...] group by group with an axis for the modes, [group rows, 1, ...]."""
-        return tuple(rows[g.start : g.stop, None] for g in self.groups)
+    def split(self, v):
+        """Rows [..., rows, lanes] group by group."""
+        return tuple(v[..., g.start : g.stop, :] for g in self.groups)
 
-    def gather(self, groups):
-        """Sums over the modes of each group [group rows, modes, ...], put together as [rows, ...]."""
-        return jnp.concatenate([v.sum(1) for v in groups])
+    def kinds(self, v):
+        """Rows [..., rows, lanes] group by group, one row where all of a group are the same."""
+        return tuple(part[..., :1, :] if g.same else part for g, part in zip(self.groups, self.split(v), strict=True))
+
+    def join(self, groups):
+        """All rows [..., rows, lanes] from those of each group; one row for all where they are the same."""
+        full = lambda g, v: jnp.broadcast_to(v, (*v.shape[:-2], g.stop - g.start, v.shape[-1]))
+        return jnp.concatenate([full(g, v) for g, v in zip(self.groups, groups, strict=True)], axis=-2)
 
 
 def layout(precision, n_ncdm: int) -> Layout:
     """Rows in order: photon temperature, photon polarisation, massless neutrinos, massive neutrinos."""
     l_max = photons.l_max(precision) + massless_neutrinos.l_max(precision) + massive_neutrinos.l_max(precision, n_ncdm)
     rows = np.arange(len(l_max))
-    edges = [0, *(np.flatnonzero(np.diff(l_max)) + 1), len(l_max)]
+    kind = np.minimum(rows, N_PHOTON) // N_PHOTON + (rows > N_PHOTON)  # photons, massless, massive neutrinos
+    edges = [0, *(np.flatnonzero(np.diff(l_max) | np.diff(kind)) + 1), len(l_max)]
     return Layout(
         l_max,
         damped=rows < N_PHOTON,
         gravitates=rows != photons.POLARISATION,
-        groups=tuple(Group(int(i), int(j), *tail(l_max[i])) for i, j in itertools.pairwise(edges)),
+        groups=tuple(Group(int(i), int(j), i <= N_PHOTON, *tail(l_max[i])) for i, j in itertools.pairwise(edges)),
         n_q=precision.n_q,
         n_ncdm=n_ncdm,
     )

@@ -25,7 +25,8 @@ def step_density(x, y, p):
     resolved = np.maximum(1.0 / (1.0 + (y * x / p.x_stream) ** 4), early)
     rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
     reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
-    return np.sqrt((p.n_h / x) ** 2 + (p.n_k * y * resolved) ** 2 + p.n_v**2 * (rec**2 + reio**2))
+    smooth = p.n_h / x * (1.0 + 2.0 * x**6)  # denser towards today, where interpolation is one-sided
+    return np.sqrt(smooth**2 + (p.n_k * y * resolved) ** 2 + p.n_v**2 * (rec**2 + reio**2))
 
 
 @lru_cache
@@ -45,13 +46,15 @@ class Schedule(NamedTuple):
     """Modes laid one after another on parallel lanes; every array is [steps, lanes].
 
     x, h: start and length of each step in tau/tau_0; y: wavenumber k tau_0; first: a new mode begins here.
-    mode_start [modes], mode_lane [modes]: row of a mode's first step and its lane; mode_steps [modes].
+    mode: number of the mode. mode_start [modes], mode_lane [modes]: row of a mode's first step and its lane;
+    mode_steps [modes].
     """
 
     x: np.ndarray
     h: np.ndarray
     y: np.ndarray
     first: np.ndarray
+    mode: np.ndarray
     mode_start: np.ndarray
     mode_lane: np.ndarray
     mode_steps: np.ndarray
@@ -72,9 +75,9 @@ def schedule(ys: tuple[float, ...], p) -> Schedule:
     rows = -(-used.max() // p.block) * p.block
     # idle steps at a lane's end repeat a harmless step of the last mode
     x, h, y = np.full((rows, n_lanes), 0.5), np.full((rows, n_lanes), 1e-6), np.ones((rows, n_lanes))
-    first = np.zeros((rows, n_lanes), bool)
+    first, mode = np.zeros((rows, n_lanes), bool), np.zeros((rows, n_lanes), int)
     for i, n in enumerate(nodes):
         rows_i = slice(start[i], start[i] + steps[i])
         x[rows_i, lane[i]], h[rows_i, lane[i]], y[rows_i, lane[i]] = n[:-1], np.diff(n), ys[i]
-        first[start[i], lane[i]] = True
-    return Schedule(x, h, y, first, start, lane, steps)
+        first[start[i], lane[i]], mode[rows_i, lane[i]] = True, i
+    return Schedule(x, h, y, first, mode, start, lane, steps)

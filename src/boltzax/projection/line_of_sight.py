@@ -6,12 +6,15 @@ C_l^XY = 4 pi int dlnk P_R(k) Delta_l^X Delta_l^Y; Seljak & Zaldarriaga (1996), 
 from functools import lru_cache
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from boltzax.grids import Grid, time_taper
+from boltzax.grids import Grid, lagrange_weights, make_grid, mode_coordinate
 from boltzax.numerics.hidden import hidden
+from boltzax.projection.contraction import project
+from boltzax.projection.products import second_moments
 from boltzax.projection.table import bessel_blocks
 
 T, E, P = range(3)
@@ -30,33 +33,42 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial):
 
     primordial: function of k [1/Mpc] giving the dimensionless P_R(k).
     """
-    ell = grid.ell.astype(float)
-    kernel = lensing_kernel(grid, background, thermo)
-    n = grid.n_cmb
-    modes = jnp.stack([src.S_T, src.S_P, src.weyl[:n] * kernel], axis=-1)
+    columns = _columns(grid, background, thermo, src)
     weight = primordial(jnp.asarray(grid.y) / background.tau_0) * (4.0 * np.pi) * grid.y_weight
-    e_factor = 1.5 * np.sqrt((ell + 2.0) * (ell + 1.0) * ell * (ell - 1.0))
-    to_fine = hidden(grid.to_fine)
-    totals = {name: jnp.zeros(len(ell)) for name in PAIRS}
+    moments = jnp.zeros((3, 3, len(grid.ell)))
     for block in bessel_blocks(grid, p.taper):
-        y = grid.y[block.start : block.stop]
-        x = grid.x[block.nodes]
-        z2 = (y[:, None] * (1.0 - x)) ** 2
-        time = time_taper(p.taper, y, grid.x_weight[block.nodes]) * grid.x_weight[block.nodes]
-        scale = np.stack([time, time / z2, time], -1)  # [y, x, 3]
-        fine = jnp.einsum("ym,mxs->yxs", to_fine[block.start : block.stop], modes[:, block.nodes])
-        fine = fine * scale * background.tau_0
-        delta = jnp.einsum("yxl,yxs->yls", block.bessel[...], fine.astype(jnp.float32)).astype(float)
-        l = ell[: block.n_ell]
-        quadrupole = delta[..., 1]
-        transfer = jnp.stack(
-            [delta[..., 0] + 1.5 * l * (l + 1.0) * quadrupole, e_factor[: block.n_ell] * quadrupole, delta[..., 2]]
-        )
-        w = weight[block.start : block.stop]
-        for name, (a, b) in PAIRS.items():
-            part = jnp.einsum("y,yl,yl->l", w, transfer[a], transfer[b])
-            totals[name] = totals[name].at[: block.n_ell].add(part)
-    return totals
+        constants = jax.tree.map(lambda ref: ref[...], block.constants)
+        n_ell = block.ells.stop - block.ells.start
+        integrals = project(block.rectangles, n_ell, columns[block.modes], constants)
+        w = jnp.pad(weight[block.start : block.stop], (0, len(integrals) - (block.stop - block.start)))
+        moments = moments.at[..., block.ells].add(second_moments(w, integrals))
+    transfer = _transfer(grid.ell.astype(float))
+    spectra = jnp.einsum("acl,cdl,bdl->abl", transfer, moments, transfer)
+    return {name: spectra[pair] for name, pair in PAIRS.items()}
+
+
+def _columns(grid: Grid, background, thermo, src):
+    """What is summed with j_l: S_T, S_P / (1 - x)^2 and the lensing potential, times d tau; [modes, 3, nodes]."""
+    n = grid.n_cmb
+    lensing = src.weyl[:n] * lensing_kernel(grid, background, thermo)
+    return jnp.stack([src.S_T, src.S_P / (1.0 - grid.x) ** 2, lensing], axis=1) * (grid.x_weight * background.tau_0)
+
+
+def _transfer(ell):
+    """Transfer functions of T, E and phi from the integrals of S_T, S_P / z^2 and the potential: [3, 3, ell].
+
+    Zaldarriaga & Seljak (1997), eq. (18), for E; the quadrupole of T is as in `boltzax.sources`.
+    """
+    out = np.zeros((3, 3, len(ell)))
+    out[T, T] = out[P, P] = 1.0
+    out[T, E] = 1.5 * ell * (ell + 1.0)
+    out[E, E] = 1.5 * np.sqrt((ell + 2.0) * (ell + 1.0) * ell * (ell - 1.0))
+    return out
+
+
+# Limber's integrand is smooth: every third time node, in the middle of its three, changes phiphi by 2e-6, by 2e-5
+# beyond l = 2500
+_LIMBER_NODES = slice(1, None, 3)
 
 
 class LimberGrid(NamedTuple):
@@ -74,11 +86,8 @@ def _weyl_scale(y):
 
 @lru_cache(maxsize=8)
 def _limber_grid(p, outputs) -> LimberGrid:
-    from boltzax.grids import lagrange_weights, make_grid, mode_coordinate
-
     grid = make_grid(p, outputs)
-    nu = grid.ell_lensing[:, None] + 0.5
-    y = nu / (1.0 - grid.x)
+    y = (grid.ell_lensing[:, None] + 0.5) / (1.0 - grid.x[_LIMBER_NODES])
     y_modes = grid.y_modes[grid.smooth_modes]
     u_modes, u = mode_coordinate(y_modes), mode_coordinate(y)
     first = np.clip(np.searchsorted(u_modes, u) - 3, 0, len(u_modes) - 6)
@@ -96,12 +105,13 @@ def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
     """
     lim = _limber_grid(p, outputs)
     nu = grid.ell_lensing[:, None] + 0.5
-    scaled = src.weyl[grid.smooth_modes] * lim.scale[:, None]
-    near = scaled.at[hidden(lim.index), np.arange(len(grid.x))[None, :, None]].get(mode="promise_in_bounds")
+    x, x_weight = grid.x[_LIMBER_NODES], grid.x_weight[_LIMBER_NODES] * _LIMBER_NODES.step
+    scaled = src.weyl[grid.smooth_modes, _LIMBER_NODES] * lim.scale[:, None]
+    near = scaled.at[hidden(lim.index), np.arange(len(x))[:, None]].get(mode="promise_in_bounds")
     weyl = jnp.einsum("lxp,lxp->lx", hidden(lim.weight), near)
-    potential = weyl * lensing_kernel(grid, background, thermo)
-    chi = background.tau_0 * (1.0 - grid.x)
-    dchi = grid.x_weight * background.tau_0
+    potential = weyl * lensing_kernel(grid, background, thermo)[_LIMBER_NODES]
+    chi = background.tau_0 * (1.0 - x)
+    dchi = x_weight * background.tau_0
     return (2.0 * np.pi**2 / nu[:, 0] ** 3) * jnp.sum(potential**2 * primordial(nu / chi) * chi * dchi, axis=1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.errors import OutOfRangeError, error_if
-from boltzax.grids import mode_coordinate
+from boltzax.grids import lagrange_weights, mode_coordinate
 from boltzax.numerics.table import UniformTable
 
 SPECIES = ("m", "cb")
@@ -35,14 +35,8 @@ class MatterPower(eqx.Module):
         u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
         first = jnp.clip(jnp.searchsorted(u_modes, u) - _POINTS // 2, 0, n - _POINTS)
         index = first[:, None] + np.arange(_POINTS)
-        near = u_modes[index]
-        weights = [
-            jnp.prod(
-                jnp.stack([(u - near[:, m]) / (near[:, j] - near[:, m]) for m in range(_POINTS) if m != j]), axis=0
-            )
-            for j in range(_POINTS)
-        ]
-        return sum(w * modes[index[:, j]] for j, w in enumerate(weights)) * scale(y)
+        weights = lagrange_weights(u_modes[index], u, jnp)
+        return jnp.sum(weights * modes[index], axis=-1) * scale(y)
 
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""

@@ -6,10 +6,15 @@ space; Lim et al. 2024, arXiv:2309.12252). Nothing runs node after node, so rate
 Hairer & Wanner, Solving Ordinary Differential Equations II, table IV.5.6.
 """
 
+from functools import partial
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+from boltzax.numerics.fusion import settle
 
 _S = np.sqrt(6.0)
 NODES = np.array([(4.0 - _S) / 10.0, (4.0 + _S) / 10.0, 1.0])
@@ -20,21 +25,77 @@ MATRIX = np.array(
         [(16.0 - _S) / 36.0, (16.0 + _S) / 36.0, 1.0 / 9.0],
     ]
 )
+_INVERSE = np.linalg.inv(MATRIX)
 _ALL_NODES = np.concatenate([[0.0], NODES])
 # value at the middle of a step of the cubic through the start and the three nodes
 _MIDDLE = np.linalg.solve(np.vander(_ALL_NODES, 4, increasing=True).T, 0.5 ** np.arange(4.0))
 
 
+class LinearSteps(NamedTuple):
+    """What solves y' = slope y + offset for given slopes at the nodes of n steps, whatever the offset.
+
+    response: of node j to the offset at node k; gain: of node j to the start of its step; spans: gains over 1, 2, 4,
+    ... steps that end with step i.
+    """
+
+    response: Float[Array, "9 n"]
+    gain: Float[Array, "3 n"]
+    spans: Float[Array, "levels n"]
+
+
+def factor(step: float, slope: Float[Array, "3 n"]) -> LinearSteps:
+    """The solution operator of y' = slope y + offset."""
+    response, gain = _respond(step, slope)
+
+    def double(gain, span):
+        return gain * _earlier(gain, span, 1.0), gain
+
+    return LinearSteps(response, gain, jax.lax.scan(double, gain[2], _lengths(slope))[1])
+
+
+def solve_steps(steps: LinearSteps, y_start: Float[Array, ""], offset: Float[Array, "3 n"]) -> Float[Array, "3 n"]:
+    """Node values of y' = slope y + offset from y_start."""
+    shift = _shift(steps.response, offset)
+
+    def double(shift, level):
+        gain, span = level
+        return gain * _earlier(shift, span, 0.0) + shift, None
+
+    first = jnp.concatenate([steps.gain[2, :1] * y_start + shift[2, :1], shift[2, 1:]])
+    ends = jax.lax.scan(double, first, (steps.spans, _lengths(offset)))[0]
+    return steps.gain * _starts(y_start, ends) + shift
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def linear_step(
     step: float, y_start: Float[Array, ""], slope: Float[Array, "3 n"], offset: Float[Array, "3 n"]
-) -> tuple[Float[Array, "3 n"], Float[Array, " n"]]:
-    """Node values [3, n] and step-start values [n] of y' = slope y + offset, given at the nodes of n steps.
+) -> Float[Array, "3 n"]:
+    """Node values of y' = slope y + offset, both given at the nodes of n steps, from y_start.
 
-    Each step solves (1 - h A diag(slope)) Y = y_start + h A offset, in closed form by cofactors.
+    Slope and offset are read many times: they should lie in memory (`settle`).
     """
-    h_a = step * MATRIX
-    m = [[(1.0 if j == k else 0.0) - h_a[j, k] * slope[k] for k in range(3)] for j in range(3)]
-    rhs = [sum(h_a[j, k] * offset[k] for k in range(3)) for j in range(3)]
+    response, gain = _respond(step, slope)
+    shift = _shift(response, offset)
+
+    def double(maps, span):
+        gain, shift = maps
+        return (gain * _earlier(gain, span, 1.0), gain * _earlier(shift, span, 0.0) + shift), None
+
+    (to_end, from_zero), _ = jax.lax.scan(double, (gain[2], shift[2]), _lengths(slope))
+    return gain * _starts(y_start, to_end * y_start + from_zero) + shift
+
+
+@linear_step.defjvp
+def _linear_step_jvp(step, primals, tangents):
+    """The tangent obeys the same equation, with the change of the slope as an offset."""
+    (y_start, slope, offset), (d_start, d_slope, d_offset) = primals, tangents
+    y = linear_step(step, y_start, slope, offset)
+    return y, solve_steps(factor(step, slope), d_start, d_slope * y + d_offset)
+
+
+def _respond(step, slope):
+    """Response [9, n] and gain [3, n] of (A^-1/h - diag(slope)) Y = A^-1/h (1, 1, 1) y_start + offset, by cofactors."""
+    m = [[_INVERSE[j, k] / step - (slope[j] if j == k else 0.0) for k in range(3)] for j in range(3)]
     cofactor = [
         [
             m[(j + 1) % 3][(k + 1) % 3] * m[(j + 2) % 3][(k + 2) % 3]
@@ -44,34 +105,35 @@ def linear_step(
         for j in range(3)
     ]
     inverse_det = 1.0 / sum(m[0][k] * cofactor[0][k] for k in range(3))
-    gain = jnp.stack([sum(cofactor[j][k] for j in range(3)) for k in range(3)]) * inverse_det
-    shift = jnp.stack([sum(cofactor[j][k] * rhs[j] for j in range(3)) for k in range(3)]) * inverse_det
-
-    ends = _chain(y_start, gain[2], shift[2])
-    starts = jnp.concatenate([jnp.reshape(y_start, (1,)), ends[:-1]])
-    return gain * starts + shift, starts
+    response = settle(jnp.stack([cofactor[k][j] * inverse_det for j in range(3) for k in range(3)]))
+    start = _INVERSE.sum(1) / step
+    return response, jnp.stack([sum(start[k] * response[3 * j + k] for k in range(3)) for j in range(3)])
 
 
-def _chain(y_start: Float[Array, ""], gain: Float[Array, " n"], shift: Float[Array, " n"]) -> Float[Array, " n"]:
-    """All iterates of y <- gain_i y + shift_i, composing maps over spans of 1, 2, 4, ... steps."""
-    n = gain.shape[0]
-    spans = 2 ** np.arange(max(1, int(np.ceil(np.log2(n)))))
-    pad = int(spans[-1])
+def _shift(response, offset):
+    return jnp.stack([sum(response[3 * j + k] * offset[k] for k in range(3)) for j in range(3)])
 
-    def double(maps, span):
-        gain, shift = maps
-        before = jax.lax.dynamic_slice(jnp.concatenate([jnp.ones(pad), gain]), (pad - span,), (n,))
-        offset = jax.lax.dynamic_slice(jnp.concatenate([jnp.zeros(pad), shift]), (pad - span,), (n,))
-        return (gain * before, gain * offset + shift), None
 
-    (gain, shift), _ = jax.lax.scan(double, (gain, shift), jnp.asarray(spans))
-    return gain * y_start + shift
+def _starts(y_start, ends):
+    return jnp.concatenate([jnp.reshape(y_start, (1,)), ends[:-1]])
+
+
+def _lengths(nodes) -> Int[Array, " levels"]:
+    """Spans 1, 2, 4, ... that compose all steps: maps over each are made of two over the one before."""
+    return jnp.asarray(2 ** np.arange(max(1, int(np.ceil(np.log2(nodes.shape[-1]))))))
+
+
+def _earlier(x, span, fill: float):
+    """x of `span` steps earlier, `fill` where there is none."""
+    n = x.shape[0]
+    pad = int(2 ** np.ceil(np.log2(n)))
+    return jax.lax.dynamic_slice(jnp.concatenate([jnp.full(pad, fill), x]), (pad - span,), (n,))
 
 
 def newton_step(step: float, y_start: Float[Array, ""], rhs, nodes: Float[Array, "3 n"]) -> Float[Array, "3 n"]:
     """One Newton iterate of y' = rhs(y) from node values `nodes`; rhs acts node by node."""
-    value, slope = jax.jvp(rhs, (nodes,), (jnp.ones_like(nodes),))
-    return linear_step(step, y_start, slope, value - slope * nodes)[0]
+    value, slope = settle(jnp.stack(jax.jvp(rhs, (nodes,), (jnp.ones_like(nodes),))))
+    return linear_step(step, y_start, slope, value - slope * nodes)
 
 
 def on_half_steps(y_start: Float[Array, ""], nodes: Float[Array, "3 n"]) -> Float[Array, "2n+1"]:

@@ -5,7 +5,7 @@ effective rates, tabulated in T_r and T_m / T_r. Lee & Ali-Haimoud (2020), arXiv
 rate is divided by 1 + Delta(T_r), fitted to the full radiative-transfer calculation ("SWIFT").
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 
 import equinox as eqx
@@ -13,6 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from boltzax.numerics.fusion import settle
+from boltzax.numerics.table import keep, keep_scalars, node_weights
+from boltzax.thermo.collocation import mesh_nodes
 
 K_EV = 8.617343e-5  # Boltzmann's constant [eV/K], as in the fits of HyRec-2
 E_ION = 13.598286071938324  # ionization energy with the reduced mass [eV]
@@ -22,6 +26,8 @@ _TWO_PHOTON = 8.2206  # 2s -> 1s [1/s]
 _RATIO_DEGREE = 6  # degree in ln(T_m/T_r) of ln alpha: reproduces the tables to 1e-6
 _T_PEEBLES = 0.004 / K_EV  # below this T_r [K] the tables end and HyRec-2 uses the case-B coefficient
 _SWIFT_FIDUCIAL = (0.14175, 0.02242 * (1.0 - 0.246738546372), 3.046)  # omega_m, omega_b (1 - YHe), N_eff of the fit
+T_CMB_REFERENCE = 2.7255  # T_cmb [K] for which the tables are laid on the mesh
+T_CMB_FACTOR = 4.0  # T_cmb may be this far from it
 _EDGE = 0.01  # width in ln T_r of the blends that stand for HyRec-2's switches
 
 
@@ -55,37 +61,70 @@ def _swift_table() -> tuple[float, float, np.ndarray]:
     return lo, (hi - lo) / (len(rows) - 1), rows
 
 
-def _read(spec: tuple[float, float, np.ndarray], x: Float[Array, "*s"]) -> list[Float[Array, "*s"]]:
-    """Every column at x, by the polynomial through six rows (Lagrange), column by column.
+def _swift_range() -> tuple[float, float]:
+    """First and last T_r [K]."""
+    lo, spacing, rows = _swift_table()
+    return lo, lo + spacing * (len(rows) - 1)
 
-    One gather of whole rows would be written to memory, six times over, before it is combined.
-    """
-    start, dx, rows = spec
+
+def _interpolate(table: tuple[float, float, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """The columns [m] + shape of x of a table, by the polynomial through six rows."""
+    start, dx, rows = table
     s = (x - start) / dx
-    i = jnp.clip(jnp.floor(s), 2, rows.shape[0] - 4).astype(int)
-    u = s - i
-    weights = []
-    for node in range(-2, 4):
-        others = [k for k in range(-2, 4) if k != node]
-        weight = 1.0
-        for k in others:
-            weight = weight * ((u - k) / (node - k))
-        weights.append(weight)
-    return [sum(w * jnp.asarray(column)[i + k] for k, w in enumerate(weights, -2)) for column in rows.T]
+    i = np.clip(np.floor(s), 2, len(rows) - 4).astype(int)
+    return sum(w * rows[i + k].T for k, w in enumerate(node_weights(s - i), -2))
+
+
+@lru_cache
+def _at_nodes(step: float, n: int) -> np.ndarray:
+    """[19, 3, n + 2 margin]: columns of both tables at the nodes of n steps that end today, for T_cmb = 2.7255 K.
+
+    The margin continues the mesh on both sides. At another T_cmb the same temperatures lie at other nodes, all moved
+    by ln(T_cmb / 2.7255 K) / step: reading is shifting, without a search, and exact where the shift is a whole number.
+    """
+    margin = _margin(step)
+    x = mesh_nodes(-(n + margin) * step, step, n + 2 * margin)
+    T = T_CMB_REFERENCE * np.exp(-x)
+    rates = [_interpolate(_rate_table(), row) for row in np.log(K_EV * T)]
+    swift = [_interpolate(_swift_table(), row) for row in np.clip(T, *_swift_range())]
+    return np.concatenate([np.stack(rates, axis=1), np.stack(swift, axis=1)])
+
+
+def _margin(step: float) -> int:
+    return int(np.log(T_CMB_FACTOR) / step) + 6
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 2))
+def _read(step: float, ln_T: Float[Array, "3 n"], order: int = 0) -> tuple[Float[Array, "3 n"], ...]:
+    """The columns of `_at_nodes`, or their order-th derivative by ln T, at the nodes' temperatures [K]."""
+    n = ln_T.shape[-1]
+    table = _at_nodes(step, n)
+    shift = (ln_T[0, 0] + mesh_nodes(-n * step, step, 1)[0, 0] - np.log(T_CMB_REFERENCE)) / step
+    s = _margin(step) - shift
+    i = jnp.clip(jnp.floor(s), 2, table.shape[2] - n - 3).astype(int)
+    rows = settle(jax.lax.dynamic_slice(jnp.asarray(table), (0, 0, i - 2), (*table.shape[:2], n + 5)))
+    weights = keep_scalars(*(w / (-step) ** order for w in node_weights(s - i, order)))
+    return tuple(keep(*(sum(w * row[:, k : k + n] for k, w in enumerate(weights)) for row in rows)))
+
+
+@_read.defjvp
+def _read_jvp(step, order, primals, tangents):
+    (ln_T,), (d_ln_T,) = primals, tangents
+    return _read(step, ln_T, order), tuple(slope * d_ln_T for slope in _read(step, ln_T, order + 1))
 
 
 def case_b(T: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Case-B recombination coefficient [cm^3/s] at T [K]: Pequignot, Petitjean & Boisson (1991)."""
-    t = T / 1e4
-    return 4.309e-13 * t**-0.6166 / (1.0 + 0.6703 * t**0.53)
+    ln_t = jnp.log(T / 1e4)
+    return 4.309e-13 * jnp.exp(-0.6166 * ln_t) / (1.0 + 0.6703 * jnp.exp(0.53 * ln_t))
 
 
 class EffectiveAtom(eqx.Module):
     """The part of the rates that does not depend on the unknowns, at the nodes of the mesh (arrays of one shape)."""
 
-    alpha: Float[Array, "2 ..."]  # recombination to 2s, 2p at T_m = T_r [cm^3/s]
-    ratio: Float[Array, "12 ..."]  # ln alpha as polynomials in ln(T_m/T_r), constant term left out
-    beta: Float[Array, "2 ..."]  # photoionization from 2s, 2p [1/s]
+    alpha: list[Float[Array, "..."]]  # recombination to 2s, 2p at T_m = T_r [cm^3/s]
+    ratio: list[Float[Array, "..."]]  # ln alpha as polynomials in ln(T_m/T_r), constant term left out
+    beta: list[Float[Array, "..."]]  # photoionization from 2s, 2p [1/s]
     r_2p2s: Float[Array, "..."]  # 2p -> 2s [1/s]
     saha: Float[Array, "..."]  # x_e x_p / x_1s in equilibrium
     lyman: Float[Array, "..."]  # Lyman-alpha escape rate times x_1s [1/s]
@@ -97,7 +136,7 @@ class EffectiveAtom(eqx.Module):
         """d x_1 / d ln a of the neutral fraction x_1 [1]; cooling = 1 - T_m/T_r. arXiv:1011.3758 eqs. (43)-(46)."""
         x_p = 1.0 - x_1
         x_e = x_p + x_He2
-        excess_2s, excess_2p = self._excess(cooling)
+        excess_2s, excess_2p = (jnp.expm1(v) for v in self._excess(cooling))
         r, lyman = self.r_2p2s, self.lyman / x_1
         out_2s, out_2p = self.beta[0] + _TWO_PHOTON, self.beta[1] + lyman
         # determinant of the 2s-2p system, its cancelling 3 r^2 taken out
@@ -106,8 +145,8 @@ class EffectiveAtom(eqx.Module):
         c_2p = (lyman * (out_2s + 3.0 * r) + r * _TWO_PHOTON) / det
         neutral = self.saha * x_1
         away = x_e * x_p - neutral  # from equilibrium at T_m = T_r
-        four_level = c_2s * self.alpha[0] * (neutral * jnp.expm1(excess_2s) + jnp.exp(excess_2s) * away)
-        four_level += c_2p * self.alpha[1] * (neutral * jnp.expm1(excess_2p) + jnp.exp(excess_2p) * away)
+        four_level = c_2s * self.alpha[0] * (neutral * excess_2s + (1.0 + excess_2s) * away)
+        four_level += c_2p * self.alpha[1] * (neutral * excess_2p + (1.0 + excess_2p) * away)
         three_level = case_b(self.T * (1.0 - cooling)) * x_e * x_p
         return self.n_over_H * (four_level + self.late * (three_level - four_level))
 
@@ -123,39 +162,33 @@ class EffectiveAtom(eqx.Module):
 
 
 def effective_atom(
-    T: Float[Array, "*s"], n_H: Float[Array, "*s"], H: Float[Array, "*s"], fit: Float[Array, " 3"]
+    step: float, T: Float[Array, "3 n"], n_H: Float[Array, "3 n"], H: Float[Array, "3 n"], fit: Float[Array, "3 ..."]
 ) -> EffectiveAtom:
-    """Rates at T_r = T [K], n_H [cm^-3], H [1/s]; fit = departures from the fiducial model of the SWIFT correction."""
+    """Rates at T_r = T [K], n_H [cm^-3], H [1/s] on the nodes of a mesh of `step` in ln a that ends today.
+
+    fit: departures from the fiducial model of the SWIFT correction. Needs T_cmb within a factor T_CMB_FACTOR of 2.7255.
+    """
     T_eV = K_EV * T
-    ln_alpha_2s, ln_alpha_2p, ln_r_2p2s, *ratio = _read(_rate_table(), jnp.log(T_eV))
-    alpha = jnp.exp(jnp.stack([ln_alpha_2s, ln_alpha_2p]))
+    ln_alpha_2s, ln_alpha_2p, ln_r_2p2s, *ratio, delta, by_matter, by_hydrogen, by_N = _read(step, jnp.log(T))
+    alpha = [jnp.exp(ln_alpha_2s), jnp.exp(ln_alpha_2p)]
     boltzmann = _SAHA * T_eV * jnp.sqrt(T_eV)
     excited = boltzmann * jnp.exp(-0.25 * E_ION / T_eV)
     lyman = _LYMAN_ALPHA * H / n_H
     # probability that an excited atom is ionized; below 1 % HyRec-2 leaves the correction out
     ionization = excited * case_b(T)
     ionization = ionization / (3.0 * lyman + _TWO_PHOTON + ionization)
-    swift = _swift_table()
-    lo, hi = swift[0], swift[0] + swift[1] * (len(swift[2]) - 1)
-    delta, *slopes = _read(swift, jnp.clip(T, lo, hi))
-    correction = delta + sum(fit[i] * slope for i, slope in enumerate(slopes))
+    correction = delta + fit[0] * by_matter + fit[1] * by_hydrogen + fit[2] * by_N
     applies = (ionization / 0.01) ** 10
-    applies = applies / (1.0 + applies) * jax.nn.sigmoid(jnp.log(hi / T) / _EDGE)
-    return EffectiveAtom(
-        alpha=alpha,
-        ratio=jnp.stack(ratio),
-        beta=alpha * excited * jnp.array([1.0, 1.0 / 3.0]).reshape((2,) + (1,) * T.ndim),
-        r_2p2s=jnp.exp(ln_r_2p2s),
-        saha=boltzmann * jnp.exp(-E_ION / T_eV) / n_H,
-        lyman=lyman / (1.0 + applies * correction),
-        n_over_H=n_H / H,
-        T=T,
-        late=jax.nn.sigmoid(jnp.log(_T_PEEBLES / T) / _EDGE),
-    )
+    applies = applies / (1.0 + applies) * jax.nn.sigmoid(jnp.log(_swift_range()[1] / T) / _EDGE)
+    beta = [alpha[0] * excited, alpha[1] * excited / 3.0]
+    saha, lyman = boltzmann * jnp.exp(-E_ION / T_eV) / n_H, lyman / (1.0 + applies * correction)
+    late = jax.nn.sigmoid(jnp.log(_T_PEEBLES / T) / _EDGE)
+    fields = keep(*alpha, *beta, jnp.exp(ln_r_2p2s), saha, lyman, n_H / H, late)
+    return EffectiveAtom(fields[:2], ratio, fields[2:4], *fields[4:8], T=T, late=fields[8])
 
 
 def swift_departures(omega_m, omega_b, YHe, N_eff, T_cmb) -> Float[Array, " 3"]:
     """Departures from the fiducial model of the SWIFT fit, rescaled to T_cmb = 2.7255 K (arXiv:2007.14114)."""
-    cube = (2.7255 / T_cmb) ** 3
+    cube = (T_CMB_REFERENCE / T_cmb) ** 3
     omega_m_0, omega_H_0, N_0 = _SWIFT_FIDUCIAL
     return jnp.stack([(omega_m - omega_m_0) * cube, (omega_b * (1.0 - YHe) - omega_H_0) * cube, N_eff - N_0])

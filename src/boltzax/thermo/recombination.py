@@ -10,16 +10,28 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.constants import C_LIGHT, M_ELECTRON, SIGMA_STEFAN_BOLTZMANN, SIGMA_THOMSON
+from boltzax.numerics.fusion import settle
 from boltzax.thermo import helium, hydrogen, recfast
-from boltzax.thermo.collocation import linear_step, newton_step
+from boltzax.thermo.collocation import factor, linear_step, mesh_nodes, newton_step, solve_steps
 
 # 8 sigma_T a_r / (3 m_e c) [1/s/K^4]: Compton coupling of the matter temperature
 COMPTON = 8.0 * SIGMA_THOMSON * 4.0 * SIGMA_STEFAN_BOLTZMANN / C_LIGHT / (3.0 * M_ELECTRON * C_LIGHT)
+# z and ln(neutral / ionized) of hydrogen and helium in a typical cosmology: where the passes begin
+_ROUGH_H = (
+    (1700, 1600, 1500, 1400, 1300, 1200, 1100, 1000, 900, 850, 800, 750, 700, 600, 500, 300, 100, 20, 0),
+    (-7.2, -5.2, -3.0, -1.4, -0.2, 0.8, 1.8, 3.0, 4.4, 5.1, 5.6, 6.1, 6.5, 7.0, 7.3, 7.8, 8.2, 8.5, 8.7),
+)
+_ROUGH_HE = (
+    (3500, 3000, 2700, 2500, 2300, 2200, 2100, 2000, 1900, 1800, 1750, 1700, 1650),
+    (-11.6, -6.8, -3.5, -2.2, -1.3, -0.9, -0.5, 0.1, 0.9, 2.4, 3.7, 6.2, 10.5),
+)
+_ROUGH_SCALE = 2.1e15  # n_H/H of hydrogen there at z = 600 [s/cm^3]
 _MAX_PASSES = 40
-_TOLERANCE = 1e-9  # last change of a pass; convergence is quadratic, so the error is round-off
+_TOLERANCE = 2e-9  # last change of a pass; the next would be fifty times smaller
 _TANGENT_PASSES = 6  # each leaves about a hundredth of the coupling between the unknowns
 
 
@@ -60,7 +72,8 @@ def coupling(x_e, T, H, f_He):
 
 def matter_cooling(step: float, start: Float[Array, ""], gamma: Float[Array, "3 n"]) -> Float[Array, "3 n"]:
     """d = 1 - T_m/T_r at the nodes, from d' = 1 - (1 + gamma) d."""
-    return linear_step(step, start, -(1.0 + gamma), jnp.ones_like(gamma))[0]
+    gamma = settle(gamma)
+    return linear_step(step, start, -(1.0 + gamma), jnp.ones_like(gamma))
 
 
 def start_values(c: Conditions) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
@@ -71,21 +84,30 @@ def start_values(c: Conditions) -> tuple[Float[Array, ""], Float[Array, ""], Flo
     return neutral_H, neutral_He, 1.0 / (1.0 + gamma)
 
 
-def _rates(mesh: Mesh, c: Conditions):
-    """Rate objects of hydrogen (all nodes) and helium (early nodes): what does not depend on the unknowns."""
-    early = [x[:, : mesh.n_helium] for x in (c.T, c.n_H, c.H)]
+def _hydrogen(mesh: Mesh, c: Conditions):
+    """Rate of hydrogen: what does not depend on the unknowns."""
     if mesh.model == "recfast":
-        return recfast.hydrogen_rates(c.T, c.n_H, c.H, c.ln_a), recfast.helium_rates(*early, c.f_He)
-    return hydrogen.effective_atom(c.T, c.n_H, c.H, c.swift), helium.helium_rates(*early, c.f_He)
+        return recfast.hydrogen_rates(c.T, c.n_H, c.H, c.ln_a)
+    return hydrogen.effective_atom(mesh.step, c.T, c.n_H, c.H, c.swift)
 
 
-def _guess(c: Conditions) -> History:
-    """Rough histories at the nodes; the passes forget them."""
-    z = c.T / 2.7255
-    x_p = jax.nn.sigmoid((z - 1260.0) / 93.0) + 2.5e-4 * jnp.sqrt(z / 50.0)
-    x_1 = jnp.minimum(helium.saha_neutral_hydrogen(c.T, c.n_H, 0.0), 1.0 - x_p)
-    neutral = jnp.minimum(helium.saha_neutral_helium(c.T, c.n_H, c.f_He), jax.nn.sigmoid((2020.0 - z) / 200.0))
-    return History(jnp.maximum(x_1, 1e-12), neutral, jnp.zeros_like(z))
+def _helium(mesh: Mesh, c: Conditions):
+    """The same of helium."""
+    model = recfast if mesh.model == "recfast" else helium
+    return model.helium_rates(c.T, c.n_H, c.H, c.f_He)
+
+
+def _guess(mesh: Mesh, c: Conditions) -> History:
+    """Histories good to some per cent; the passes forget them."""
+    n = c.T.shape[1]
+    z = np.exp(-mesh_nodes(-n * mesh.step, mesh.step, n)) - 1.0
+    rough = [np.exp(np.interp(-z, -np.array(points), values)) for points, values in (_ROUGH_H, _ROUGH_HE)]
+    late = np.argmin(np.abs(z[2] - 600.0))
+    ratio = rough[0] * jnp.where(z < 900.0, c.n_H[2, late] / c.H[2, late] / _ROUGH_SCALE, 1.0)
+    x_1 = jnp.minimum(helium.saha_neutral_hydrogen(c.T, c.n_H, 0.0), ratio / (1.0 + ratio))
+    neutral = jnp.minimum(helium.saha_neutral_helium(c.T, c.n_H, c.f_He), rough[1] / (1.0 + rough[1]))
+    gamma = coupling(1.0 - x_1 + c.f_He * (1.0 - neutral), c.T, c.H, c.f_He)
+    return History(x_1, neutral, matter_cooling(mesh.step, start_values(c)[2], gamma))
 
 
 def _pass(mesh: Mesh, c: Conditions, rates, y: History) -> History:
@@ -116,7 +138,8 @@ def _change(new: History, old: History) -> Float[Array, ""]:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def solve(mesh: Mesh, c: Conditions) -> tuple[History, Float[Array, ""]]:
     """History at the nodes of `mesh`, and the change that the last pass made (small when converged)."""
-    rates = _rates(mesh, c)
+    early = c._replace(**{name: getattr(c, name)[:, : mesh.n_helium] for name in ("T", "n_H", "H")})
+    rates = _hydrogen(mesh, c), _helium(mesh, early)
 
     def body(state):
         y, _, count = state
@@ -126,46 +149,60 @@ def solve(mesh: Mesh, c: Conditions) -> tuple[History, Float[Array, ""]]:
     def go_on(state):
         return (state[1] > _TOLERANCE) & (state[2] < _MAX_PASSES)
 
-    y, change, _ = jax.lax.while_loop(go_on, body, (_guess(c), jnp.asarray(jnp.inf), 0))
+    y, change, _ = jax.lax.while_loop(go_on, body, (_guess(mesh, c), jnp.asarray(jnp.inf), 0))
     return y, change
 
 
-def _partials(f, rates, d_rates, *unknowns):
-    """At every node: f's change by d_rates, and its derivative by each of the unknowns."""
-    explicit = jax.jvp(lambda r: f(r, *unknowns), (rates,), (d_rates,))[1]
-    ones = jnp.ones_like(unknowns[0])
+def _partials(f, *args):
+    """Derivatives of f, which acts node by node, by each argument (arrays of one shape)."""
+    value, pull_back = jax.vjp(f, *args)
+    return pull_back(jnp.ones_like(value))
 
-    def by(i):
-        return jax.jvp(lambda u: f(rates, *unknowns[:i], u, *unknowns[i + 1 :]), (unknowns[i],), (ones,))[1]
 
-    return explicit, [by(i) for i in range(len(unknowns))]
+def _linearised(mesh: Mesh, c: Conditions, y: History):
+    """Derivatives at every node of the rates of hydrogen and helium by (T, n_H, H, swift or f_He) and the unknowns."""
+
+    def of_hydrogen(T, n_H, H, swift, x_1, x_He2, cooling):
+        return _hydrogen(mesh, c._replace(T=T, n_H=n_H, H=H, swift=swift)).rate(x_1, x_He2, cooling)
+
+    def of_helium(T, n_H, H, f_He, neutral, x_1, cooling):
+        return _helium(mesh, c._replace(T=T, n_H=n_H, H=H, f_He=f_He)).rate(neutral, x_1, cooling)
+
+    n = mesh.n_helium
+    swift = jnp.broadcast_to(c.swift[:, None, None], (3, *c.T.shape))
+    hydrogen = _partials(of_hydrogen, c.T, c.n_H, c.H, swift, y.hydrogen, c.f_He * (1.0 - y.helium), y.cooling)
+    early = [x[:, :n] for x in (c.T, c.n_H, c.H, jnp.broadcast_to(c.f_He, c.T.shape), y.helium, y.hydrogen, y.cooling)]
+    return hydrogen, _partials(of_helium, *early)
 
 
 @solve.defjvp
 def _solve_jvp(mesh, primals, tangents):
-    """Tangent of the solution: the linearised equations, solved in turn until the coupling has converged."""
+    """Tangent of the solution: the linearised equations, solved in turn until the coupling has converged.
+
+    Derivatives of the rates and factors of the steps are the same for every tangent.
+    """
     (c,), (dc,) = primals, tangents
     y, change = solve(mesh, c)
     n, step = mesh.n_helium, mesh.step
-    x_He2 = c.f_He * (1.0 - y.helium)
-    (rates_H, rates_He), (d_rates_H, d_rates_He) = jax.jvp(lambda c: _rates(mesh, c), (c,), (dc,))
-    early = (y.helium[:, :n], y.hydrogen[:, :n], y.cooling[:, :n])
-    of_He, (He_He, He_H, He_d) = _partials(lambda r, *u: r.rate(*u), rates_He, d_rates_He, *early)
-    now = (y.hydrogen, x_He2, y.cooling)
-    of_H, (H_H, H_He, H_d) = _partials(lambda r, *u: r.rate(*u), rates_H, d_rates_H, *now)
-    x_e = 1.0 - y.hydrogen + x_He2
+    (H_T, H_n, H_rate, H_swift, *by_H), (He_T, He_n, He_rate, He_f, *by_He) = _linearised(mesh, c, y)
+    H_H, H_He, H_d = settle(jnp.stack(by_H))
+    He_He, He_H, He_d = settle(jnp.stack(by_He))
+    x_e = 1.0 - y.hydrogen + c.f_He * (1.0 - y.helium)
     gamma, of_gamma = jax.jvp(coupling, (x_e, c.T, c.H, c.f_He), (jnp.zeros_like(x_e), dc.T, dc.H, dc.f_He))
-    gamma_x = gamma / x_e * (1.0 + c.f_He) / (1.0 + x_e + c.f_He)
+    gamma, gamma_x = settle(jnp.stack([gamma, gamma / x_e * (1.0 + c.f_He) / (1.0 + x_e + c.f_He)]))
     start_H, start_He, start_d = jax.jvp(start_values, (c,), (dc,))[1]
+    of_H = H_T * dc.T + H_n * dc.n_H + H_rate * dc.H + sum(H_swift[i] * dc.swift[i] for i in range(3))
+    of_He = He_T * dc.T[:, :n] + He_n * dc.n_H[:, :n] + He_rate * dc.H[:, :n] + He_f * dc.f_He
+    of_H, of_gamma = settle(jnp.stack([of_H, of_gamma]))
+    steps_H, steps_He, steps_d = factor(step, H_H), factor(step, He_He), factor(step, -(1.0 + gamma))
 
     def one_pass(t, _):
-        neutral = linear_step(step, start_He, He_He, of_He + He_H * t.hydrogen[:, :n] + He_d * t.cooling[:, :n])[0]
+        neutral = solve_steps(steps_He, start_He, of_He + He_H * t.hydrogen[:, :n] + He_d * t.cooling[:, :n])
         rest = jnp.broadcast_to(neutral[-1, -1], (3, c.T.shape[1] - n))
         neutral = jnp.concatenate([neutral, rest], axis=1)
         d_He2 = dc.f_He * (1.0 - y.helium) - c.f_He * neutral
-        x_1 = linear_step(step, start_H, H_H, of_H + H_He * d_He2 + H_d * t.cooling)[0]
-        d_gamma = of_gamma + gamma_x * (d_He2 - x_1)
-        cooling = linear_step(step, start_d, -(1.0 + gamma), -d_gamma * y.cooling)[0]
+        x_1 = solve_steps(steps_H, start_H, of_H + H_He * d_He2 + H_d * t.cooling)
+        cooling = solve_steps(steps_d, start_d, -(of_gamma + gamma_x * (d_He2 - x_1)) * y.cooling)
         return History(x_1, neutral, cooling), None
 
     t, _ = jax.lax.scan(one_pass, jax.tree.map(jnp.zeros_like, y), None, length=_TANGENT_PASSES)

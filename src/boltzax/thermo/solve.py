@@ -15,15 +15,15 @@ from boltzax.constants import (
     OMEGA_GAMMA_PER_T4,
     SIGMA_THOMSON,
 )
-from boltzax.errors import BoltzaxError, error_if
-from boltzax.numerics.table import UniformTable
+from boltzax.errors import BoltzaxError, ParameterRangeError, error_if
+from boltzax.numerics.fusion import settle
+from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars, slopes
 from boltzax.thermo import recombination, reionization
 from boltzax.thermo.bbn import helium_fraction
 from boltzax.thermo.collocation import mesh_nodes, on_half_steps
 from boltzax.thermo.helium import saha_doubly_ionized, saha_neutral_helium, saha_neutral_hydrogen
 from boltzax.thermo.history import Thermodynamics
-from boltzax.thermo.hydrogen import swift_departures
-from boltzax.thermo.quadrature import cell_integrals, derivative
+from boltzax.thermo.hydrogen import T_CMB_FACTOR, T_CMB_REFERENCE, swift_departures
 from boltzax.thermo.roots import newton
 
 LN_A_START = -11.5  # the table begins here (z = 1e5): helium doubly ionized to 1e-9
@@ -49,19 +49,28 @@ class _Grid:
         self.n_late = int(-reionization.LN_A_LATE / step)  # steps over reionization
 
 
-def _recombine(cosmo, background, grid: _Grid, YHe, f_He, n_H0):
+def _expansion(background, grid: _Grid):
+    """H on the grid and at the nodes [3, n]; the last node of a step is a point of the grid."""
+    n = len(grid.ln_a)
+    H = background.hubble(jnp.asarray(np.concatenate([grid.ln_a, *grid.nodes[:2]])))
+    on_grid, inner = H[:n], H[n:].reshape(2, -1)
+    return on_grid, settle(jnp.concatenate([inner, on_grid[None, grid.first + 2 :: 2]]))
+
+
+def _recombine(grid: _Grid, H, H_nodes, T_cmb, f_He, n_H0, swift):
     """Neutral fractions and 1 - T_b/T_r at the nodes, without reionization, and the conditions there."""
-    x, x_start = jnp.asarray(grid.nodes), jnp.asarray(grid.ln_a[grid.first])
+    x, x_start = grid.nodes, grid.ln_a[grid.first]
+    n_H_start, H_start = keep_scalars(1e-6 * n_H0 * np.exp(-3.0 * x_start), H[grid.first] * _PER_SECOND)
     conditions = recombination.Conditions(
-        ln_a=x,
-        T=cosmo.T_cmb * jnp.exp(-x),
-        n_H=1e-6 * n_H0 * jnp.exp(-3.0 * x),
-        H=background.hubble(x) * _PER_SECOND,
-        T_start=cosmo.T_cmb * jnp.exp(-x_start),
-        n_H_start=1e-6 * n_H0 * jnp.exp(-3.0 * x_start),
-        H_start=background.hubble(x_start) * _PER_SECOND,
+        ln_a=jnp.asarray(x),
+        T=T_cmb * np.exp(-x),
+        n_H=1e-6 * n_H0 * np.exp(-3.0 * x),
+        H=H_nodes * _PER_SECOND,
+        T_start=T_cmb * np.exp(-x_start),
+        n_H_start=n_H_start,
+        H_start=H_start,
         f_He=f_He,
-        swift=swift_departures(cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, cosmo.T_cmb),
+        swift=swift,
     )
     history, change = recombination.solve(grid.mesh, conditions)
     n_H0 = error_if(n_H0, ~(change < 1e-6), "the recombination history did not converge", BoltzaxError)
@@ -121,9 +130,10 @@ def _sound_speed(x_e, cooling, T, gamma, YHe):
     return K_BOLTZMANN / (C_LIGHT**2 * M_HYDROGEN) * per_mass * T * (1.0 - cooling) * (1.0 - slope / 3.0)
 
 
-def _depth_from_today(rate, dx):
+def _depth_from_today(rates, dx):
     """Integral over ln a from every grid point to the last."""
-    return jnp.concatenate([jnp.cumsum(cell_integrals(rate, dx)[::-1])[::-1], jnp.zeros(1)])
+    sums = jnp.cumsum(cell_integrals(rates, dx)[:, ::-1], axis=1)[:, ::-1]
+    return jnp.pad(sums, ((0, 0), (0, 1)))
 
 
 def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
@@ -138,53 +148,56 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
     to 0. Raises ParameterRangeError for a tau_reio or z_reio that cannot be had, or outside the helium table.
     """
     grid = _Grid(n_grid, cosmo.recombination)
-    YHe = helium_fraction(cosmo.omega_b, background.N_eff) if cosmo.YHe is None else jnp.asarray(cosmo.YHe)
+    YHe = helium_fraction(cosmo.omega_b, background.N_eff) if cosmo.YHe is None else cosmo.YHe
+    swift = swift_departures(cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, cosmo.T_cmb)
     f_He = YHe / (HE4_TO_H_MASS * (1.0 - YHe))
-    n_H0 = _N_H_UNIT * cosmo.omega_b * (1.0 - YHe)
-    conditions, history, n_H0 = _recombine(cosmo, background, grid, YHe, f_He, n_H0)
+    n_H0, R_0 = _N_H_UNIT * cosmo.omega_b * (1.0 - YHe), 0.75 * cosmo.omega_b / (OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4)
+    T_cmb = error_if(
+        cosmo.T_cmb,
+        jnp.abs(jnp.log(cosmo.T_cmb / T_CMB_REFERENCE)) > np.log(T_CMB_FACTOR),
+        f"T_cmb is more than a factor {T_CMB_FACTOR:g} from {T_CMB_REFERENCE} K, beyond the rates of hydrogen",
+        ParameterRangeError,
+    )
+    YHe, f_He, n_H0, R_0, swift = keep_scalars(YHe, f_He, n_H0, R_0, swift)
+    H, H_nodes = _expansion(background, grid)
+    conditions, history, n_H0 = _recombine(grid, H, H_nodes, T_cmb, f_He, n_H0, swift)
 
-    ln_a = jnp.asarray(grid.ln_a)
-    H = background.hubble(ln_a)
-    aH = jnp.exp(ln_a) * H
-    x_before, cooling = _on_grid(grid, conditions, history, H, cosmo.T_cmb, n_H0)
-    per_electron = n_H0 * SIGMA_THOMSON * MPC * jnp.exp(-2.0 * ln_a)  # kappa' / x_e
-    model, tau_reio = _reionize(cosmo, f_He, grid.ln_a, x_before, per_electron / aH)
-    x_e = x_before + model.added(ln_a, x_before)
-    cooling = _reheat(grid, conditions, history, model, cooling)
+    a = np.exp(grid.ln_a)
+    per_electron = n_H0 * SIGMA_THOMSON * MPC * a**-2.0  # kappa' / x_e
+    H, rate = keep(H, per_electron / (a * H))
+    x_before, cooling = keep(*_on_grid(grid, conditions, history, H, T_cmb, n_H0))
+    model, tau_reio = _reionize(cosmo, f_He, grid.ln_a, x_before, rate)
+    x_e, cooling = keep(x_before + model.added(grid.ln_a, x_before), _reheat(grid, conditions, history, model, cooling))
 
-    T = cosmo.T_cmb * jnp.exp(-ln_a)
-    gamma = recombination.coupling(x_e, T, H * _PER_SECOND, f_He)
-    ln_kappa_prime = jnp.log(per_electron * x_e)
-    rate = per_electron * x_e / aH
-    a_cb2 = jnp.exp(ln_a) * _sound_speed(x_e, cooling, T, gamma, YHe)
-    slope, kappa = derivative(ln_kappa_prime, grid.dx), _depth_from_today(rate, grid.dx)
-    fields = jnp.stack([x_e, cooling, ln_kappa_prime, slope, kappa, a_cb2, jnp.log(aH)], axis=-1)
+    gamma = recombination.coupling(x_e, T_cmb / a, H * _PER_SECOND, f_He)
+    a_cb2 = a * _sound_speed(x_e, cooling, T_cmb / a, gamma, YHe)
+    # 3 rho_b / (4 rho_g) = R_0 a turns the depth of the photons into that of the baryons
+    ln_kappa_prime, *rates = keep(jnp.log(per_electron * x_e), rate * x_e, rate * x_e / (R_0 * a))
+    kappa, kappa_b = keep(*_depth_from_today(jnp.stack(rates), grid.dx))
+    fields = (x_e, cooling, ln_kappa_prime, slopes(ln_kappa_prime, grid.dx), kappa, a_cb2, jnp.log(a * H), kappa_b)
+    fields = jnp.stack(keep(*fields), axis=-1)
     x0, dx = jnp.asarray(LN_A_START), jnp.asarray(grid.dx)
-    R = 0.75 * cosmo.omega_b / (OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4) * jnp.exp(ln_a)  # 3 rho_b / (4 rho_g)
-    kappa_b = _depth_from_today(rate / R, grid.dx)
-    table = UniformTable(x0, dx, fields)
-    found = _epochs(background, UniformTable(x0, dx, jnp.concatenate([fields, kappa_b[:, None]], axis=1)))
+    found = _epochs(background, UniformTable(x0, dx, fields[:, np.array([2, 3, 4, 6, 7])]))
 
-    scalars = dict(T_cmb=jnp.asarray(cosmo.T_cmb), YHe=YHe, f_He=f_He, n_H=n_H0, z_reio=model.z_reio, tau_reio=tau_reio)
-    return Thermodynamics(**scalars, **found, table=table)
+    scalars = dict(T_cmb=T_cmb, YHe=YHe, f_He=f_He, n_H=n_H0, z_reio=model.z_reio, tau_reio=tau_reio)
+    return Thermodynamics(**scalars, **found, table=UniformTable(x0, dx, fields[:, :7]))
 
 
 def _epochs(background, table: UniformTable) -> dict[str, Float[Array, ""]]:
     """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag.
 
-    `table`: fields of `Thermodynamics.table` and the optical depth of the baryons.
+    `table`: ln kappa', d ln kappa'/d ln a, kappa, ln aH and the optical depth of the baryons.
     """
 
     def mismatch(x):  # of the maximum of g, of kappa = 1, of kappa_b = 1; each nearly linear in ln a
         of_rec, of_star, of_d = table(x)
-        peak = of_rec[2] - of_rec[6] - jnp.log(-of_rec[3])  # kappa' = - d ln kappa' / d tau
-        return jnp.stack([peak, jnp.log(of_star[4]), jnp.log(of_d[7])])
+        peak = of_rec[0] - of_rec[3] - jnp.log(-of_rec[1])  # kappa' = - d ln kappa' / d tau
+        return jnp.stack([peak, jnp.log(of_star[2]), jnp.log(of_d[4])])
 
     x = newton(mismatch, jnp.full(3, -7.0), -7.8, -6.2, _EPOCH_STEPS)
-    tau, rs = background.conformal_time(x), background.sound_horizon(x)
-    out = {}
+    tau = background.conformal_time(jnp.concatenate([x, jnp.zeros(1)]))
+    z, epochs, rs = keep(jnp.expm1(-x), tau[:3], background.sound_horizon(x))
+    out = {"theta_s_100": 100.0 * rs[0] / (tau[3] - epochs[0])}
     for i, name in enumerate(("rec", "star", "d")):
-        out |= {f"z_{name}": jnp.expm1(-x[i]), f"tau_{name}": tau[i], f"rs_{name}": rs[i]}
-    distance = background.conformal_time(jnp.zeros(())) - out["tau_rec"]
-    out["theta_s_100"] = 100.0 * out["rs_rec"] / distance
+        out |= {f"z_{name}": z[i], f"tau_{name}": epochs[i], f"rs_{name}": rs[i]}
     return out

@@ -1,0 +1,262 @@
+"""One collocation step solved in closed form, and its derivative.
+
+The unknowns are the values X at the three nodes: (SLOPE - slopes) X = FROM_START x_start. Every hierarchy is the same
+small block, l = 0, 1, 2 and a modal tail, at its own speed and damping. It feels the rest only through four border
+unknowns: h', eta', Pi = F_2 + G_0 + G_2 and theta_b. The blocks answer in closed form and a 12x12 system (four
+unknowns at three nodes) closes them. `factor` holds all that does not depend on the state, and runs for many steps at
+once; `advance` is all that remains in the sequential part. Exact: no tight coupling, no streaming approximation.
+
+A tangent solves the same system: by linearity it is a step with a forcing, the derivative of the slopes at fixed
+unknowns. In a tail only one coefficient of a row moves with parameters, so the response of the modes to it is formed
+once for all tangents (`tails.Shared`).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from boltzax.numerics.fusion import settle
+from boltzax.numerics.radau import FROM_START, MATRIX, SLOPE
+from boltzax.perturbations import tails
+from boltzax.perturbations.equations import (
+    Coefficients,
+    Core,
+    column,
+    row_damping,
+    slopes,
+    source_terms,
+)
+from boltzax.perturbations.layout import N_PHOTON, Layout
+from boltzax.perturbations.species.photons import POLARISATION as G
+from boltzax.perturbations.species.photons import TEMPERATURE as F
+
+
+class State(NamedTuple):
+    """Unknowns between steps. fluid [4, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, rows, lanes]: l = 0, 1, 2
+    of every hierarchy; tails: real and imaginary part of the modes of each group, [2, modes, group rows, lanes]."""
+
+    fluid: jnp.ndarray
+    low: jnp.ndarray
+    tails: tuple[jnp.ndarray, ...]
+
+
+class Factors(NamedTuple):
+    """Inverted blocks of l = 0, 1, 2 [3, 3, 3, rows, lanes], inverse of the border system [12, 12, lanes], tails."""
+
+    blocks: jnp.ndarray
+    border: jnp.ndarray
+    tails: tuple[tails.Response, ...]
+
+
+def _apply(matrix, v):
+    """Matrix [3, 3, ...] times v [3, ...] over the nodes."""
+    return sum(matrix[:, j] * v[j] for j in range(3))
+
+
+def _product(a, b):
+    """Product of matrices [3, 3, ...]."""
+    return sum(a[:, j, None] * b[j] for j in range(3))
+
+
+def _nodes(matrix, v):
+    """Constant matrix [3, 3] times v [..., 3, lanes] over the nodes."""
+    return sum(matrix[:, j, None] * v[..., j, None, :] for j in range(3))
+
+
+def _diagonal(v):
+    """Diagonal matrix [3, 3, ...] of v [3, ...]."""
+    return jnp.stack([jnp.stack([v[i] if i == j else jnp.zeros_like(v[i]) for j in range(3)]) for i in range(3)])
+
+
+def _invert(matrix):
+    """Inverse of [n, n, ...] by Gauss-Jordan sweeps without pivoting: pivots stay of order one."""
+    n = matrix.shape[0]
+    index = jnp.arange(n).reshape((n,) + (1,) * (matrix.ndim - 2))
+
+    def sweep(p, a):
+        here = index == p
+        row, col = a[p], a[:, p]
+        d = 1.0 / row[p]
+        row = jnp.where(here, d, row * d)
+        col = jnp.where(here, 0.0, col)
+        rest = jnp.where(here[:, None], 0.0, jnp.where(here[None], 0.0, a))
+        return jnp.where(here[:, None], row[None], rest - col[:, None] * row[None])
+
+    return jax.lax.fori_loop(0, n, sweep, matrix)
+
+
+def factor(lay: Layout, c: Coefficients) -> Factors:
+    """Everything of a step that does not depend on its state."""
+    gk = c.gk
+    damp0, damp = row_damping(lay, c)
+    constant = jnp.asarray(SLOPE)[:, :, None, None]
+    response = tuple(tails.respond(g, k, d) for g, k, d in zip(lay.groups, lay.split(gk), lay.split(damp), strict=True))
+    echo = lay.join([tails.echo(g, r) for g, r in zip(lay.groups, response, strict=True)])
+    outer = gk[:, None] * gk[None]
+    b2 = _invert(constant + _diagonal(damp) + 0.6 * outer * echo)
+    b1 = _invert(constant + _diagonal(damp) + 4.0 / 15.0 * outer * b2)
+    b0 = _invert(constant + _diagonal(damp0) + 1.0 / 3.0 * outer * b1)
+    blocks = jnp.stack([b0, b1, b2])
+    return Factors(blocks, _invert(_border_matrix(lay, c, blocks)), response)
+
+
+def _chain(gk, blocks, r0, r1, r2):
+    """l = 0, 1, 2 [3, rows, lanes] of hierarchies for right-hand sides of that shape, the border at rest."""
+    b0, b1, b2 = blocks
+    y2 = _apply(b2, r2)
+    y1 = settle(_apply(b1, r1 - 2.0 / 3.0 * gk * y2))
+    x0 = _apply(b0, r0 - gk * y1)
+    x1 = settle(y1 + _apply(b1, gk / 3.0 * x0))
+    return x0, x1, y2 + _apply(b2, 0.4 * gk * x1)
+
+
+class _Answers(NamedTuple):
+    """Matrices [3, 3, rows, lanes] over the nodes: x_ij, l = i of a hierarchy for a unit right-hand side of l = j.
+
+    The first four for every row; those with l = 1 driven or l = 2 read for the photon rows alone.
+    """
+
+    x00: jnp.ndarray
+    x02: jnp.ndarray
+    x10: jnp.ndarray
+    x12: jnp.ndarray
+    x01: jnp.ndarray
+    x11: jnp.ndarray
+    x20: jnp.ndarray
+    x21: jnp.ndarray
+    x22: jnp.ndarray
+
+
+def _answers(gk, blocks) -> _Answers:
+    gk = gk[:, None]
+    b0, b1, b2 = blocks
+    x10 = _product(b1, gk / 3.0 * b0)
+    y12 = -2.0 / 3.0 * _product(b1, gk * b2)
+    x02 = -_product(b0, gk * y12)
+    x12 = y12 + _product(b1, gk / 3.0 * x02)
+    gk, p0, p1, p2 = (v[..., :N_PHOTON, :] for v in (gk, b0, b1, b2))
+    x01 = -_product(p0, gk * p1)
+    x11 = p1 + _product(p1, gk / 3.0 * x01)
+    x20, x21, x22 = (_product(p2, 0.4 * gk * v) for v in (x10[..., :N_PHOTON, :], x11, x12[..., :N_PHOTON, :]))
+    return _Answers(b0, x02, x10, x12, x01, x11, x20, x21, p2 + x22)
+
+
+def _border_matrix(lay: Layout, c: Coefficients, blocks):
+    """Matrix [12, 12, lanes] of h', eta', Pi, theta_b (three nodes each) after every block has answered."""
+    x = _answers(c.gk, blocks)
+    unit = jnp.asarray(np.eye(3))[:, :, None]
+    run = jnp.asarray(MATRIX)[:, :, None] * c.dtau  # integrates over the step
+    f, w0, w1 = c.two_over_aH[:, None], c.w0[:, None], c.w1[:, None]
+    # l = 0, 1, 2 for a unit of h' and of eta' (gravity_terms), of Pi and theta_b (scattering_terms)
+    feels = column(lay.gravitates) * c.dtau
+    h0, h1 = (feels * (4.0 / 15.0 * by_2 - 2.0 / 3.0 * by_0) for by_0, by_2 in ((x.x00, x.x02), (x.x10, x.x12)))
+    eta0, eta1 = (1.6 * feels * v for v in (x.x02, x.x12))
+    h2, eta2 = c.dtau * (4.0 / 15.0 * x.x22[:, :, F] - 2.0 / 3.0 * x.x20[:, :, F]), 1.6 * c.dtau * x.x22[:, :, F]
+    pi_f = [0.1 * c.damping * v[:, :, F] for v in (x.x02, x.x12, x.x22)]
+    pi_g = [c.damping * (0.5 * a[:, :, G] + 0.1 * b[:, :, G]) for a, b in ((x.x00, x.x02), (x.x20, x.x22))]
+    theta = [4.0 / 3.0 * c.damping / c.k * v[:, :, F] for v in (x.x01, x.x11, x.x21)]
+    matter = 1.5 * f * c.rho_b[:, None] * run
+    fall = c.pressure[:, None] * run
+    into_h = -1.5 * f
+    into_eta = -1.5 / c.k
+    into_theta = -0.75 * c.k * c.drag[:, None]
+    rows = [
+        [
+            into_h * (w0 * h0).sum(-2) + unit + 0.5 * matter + 0.75 * f * c.rho_cdm[:, None] * run,
+            into_h * (w0 * eta0).sum(-2) - f * c.k**2 * run,
+            into_h * w0[:, :, F] * pi_f[0],
+            into_h * w0[:, :, F] * theta[0] + matter,
+        ],
+        [
+            into_eta * (w1 * h1).sum(-2),
+            into_eta * (w1 * eta1).sum(-2) + unit,
+            into_eta * w1[:, :, F] * pi_f[1],
+            into_eta * w1[:, :, F] * theta[1] - 1.5 * unit * c.rho_b[:, None] / c.k**2,
+        ],
+        [-h2, -eta2, unit - (pi_f[2] + pi_g[0] + pi_g[1]), -theta[2]],
+        [
+            into_theta * h1[:, :, F] + 0.5 * fall,
+            into_theta * eta1[:, :, F],
+            into_theta * pi_f[1],
+            into_theta * theta[1] + jnp.asarray(SLOPE)[:, :, None] + unit * (c.expansion + c.drag)[:, None] + fall,
+        ],
+    ]
+    return jnp.concatenate([jnp.concatenate(r, axis=1) for r in rows])
+
+
+def close(lay: Layout, c: Coefficients, f: Factors, r: Core, f3) -> Core:
+    """Unknowns at the nodes for right-hand sides r and the tails' own F_3 [3, rows, lanes] without drive."""
+    r0, r1, r2 = r.low[0], r.low[1], r.low[2] - 0.6 * c.gk * f3
+    x0, x1, x2 = _chain(c.gk, f.blocks, r0, r1, r2)
+    eta, delta_cdm, delta_b = _nodes(MATRIX, r.fluid[:3])
+    density = c.rho_cdm * delta_cdm + c.rho_b * delta_b + (c.w0 * x0).sum(-2)
+    rhs = jnp.stack(
+        [
+            r.border[0] + c.two_over_aH * (c.k**2 * eta + 1.5 * density),
+            r.border[1] + 1.5 * (c.w1 * x1).sum(-2) / c.k,
+            r.border[2] + x2[:, F] + x0[:, G] + x2[:, G],
+            r.fluid[3] + c.pressure * delta_b + 0.75 * c.k * c.drag * x1[:, F],
+        ]
+    )
+    lanes = rhs.shape[-1]
+    border = (f.border * rhs.reshape(12, lanes)).sum(1).reshape(4, 3, lanes)
+    h_prime, eta_prime, _, theta_b = border
+    driven = jnp.stack([r0, r1, r2]) + source_terms(lay, c, border[:3], theta_b)
+    low = jnp.stack(_chain(c.gk, f.blocks, *driven))
+    run = lambda v: c.dtau * _nodes(MATRIX, v)
+    half = 0.5 * h_prime
+    fluid = jnp.stack([eta + run(eta_prime), delta_cdm - run(half), delta_b - run(theta_b + half), theta_b])
+    return Core(fluid, low, border[:3])
+
+
+def _from_start(z: State) -> Core:
+    start = FROM_START[:, None]
+    fluid = start * z.fluid[:, None]
+    return Core(fluid, start[..., None] * z.low[:, None], jnp.zeros_like(fluid[:3]))
+
+
+class Forcing(NamedTuple):
+    """What drives a tangent besides its own state: right-hand sides at the nodes, own F_3 there, modes at the end."""
+
+    core: Core
+    f3: jnp.ndarray
+    tails: tuple[jnp.ndarray, ...]
+
+
+def advance(lay: Layout, c: Coefficients, f: Factors, z: State, forcing: Forcing | None = None) -> tuple[Core, State]:
+    """Values at the nodes, and the state at the end of the step."""
+    groups = tuple(zip(lay.groups, f.tails, z.tails, strict=True))
+    r, f3 = _from_start(z), lay.join([tails.free_f3(*group) for group in groups])
+    if forcing is not None:
+        r, f3 = jax.tree.map(jnp.add, r, forcing.core), f3 + forcing.f3
+    x = close(lay, c, f, r, f3)
+    drives = lay.split(c.gk * x.low[2])
+    ends = tuple(tails.at_node(g, r, 2, w, drive) for (g, r, w), drive in zip(groups, drives, strict=True))
+    if forcing is not None:
+        ends = jax.tree.map(jnp.add, ends, forcing.tails)
+    return x, State(x.fluid[:, 2], x.low[:, 2], ends)
+
+
+def tangent_forcing(lay: Layout, c: Coefficients, f: Factors, z: State, x: Core):
+    """Linear map of dc to the Forcing with which `advance` of a tangent dz is the derivative of `advance` of z.
+
+    x: result of `advance` of z. The map does not depend on dz, so it runs for many steps at once.
+    """
+    groups = tuple(zip(lay.groups, f.tails, z.tails, lay.split(x.low[2]), lay.split(c.gk * x.low[2]), strict=True))
+    nodes = [[tails.at_node(g, r, i, w, drive) for i in range(3)] for g, r, w, _, drive in groups]
+    f3 = lay.join([jnp.stack([tails.read_out(g, w) for w in at]) for g, at in zip(lay.groups, nodes, strict=True)])
+    shared = [
+        tails.share(g, r, at, f2, lay.damped[g.start : g.stop])
+        for (g, r, _, f2, _), at in zip(groups, nodes, strict=True)
+    ]
+
+    def force(dc: Coefficients) -> Forcing:
+        core = jax.jvp(lambda c: slopes(lay, c, x, f3), (c,), (dc,))[1]
+        changes = lay.split(jnp.where(lay.damped[:, None], dc.damping[:, None], dc.gk))
+        pairs = tuple(zip(shared, changes, strict=True))
+        own = lay.join([tails.moved_f3(s, change) for s, change in pairs])
+        return Forcing(core, own, tuple(tails.moved_end(s, change) for s, change in pairs))
+
+    return force
