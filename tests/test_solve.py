@@ -4,6 +4,7 @@ Differentiated programs run at a small precision: they are there to show that no
 signs and sizes are right; the same code serves every precision.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,6 +92,17 @@ def test_an_error_inside_jit_surfaces():
     bad = jax.jit(lambda tau: boltzax.solve(boltzax.Cosmology(tau_reio=tau), OUTPUTS, SMALL).lensed_cl.tt)
     with pytest.raises((BoltzaxError, RuntimeError), match="tau_reio"):
         jax.block_until_ready(bad(1e-5))
+    assert np.all(np.isfinite(bad(0.05)))  # the failed run took nothing with it
+
+
+def test_a_foreign_error_leaves_solve_usable():
+    def mine(h):
+        tt = boltzax.solve(boltzax.Cosmology(h=h), OUTPUTS, SMALL).lensed_cl.tt
+        return eqx.error_if(tt, tt[200] > 0.0, "not mine")
+
+    with pytest.raises(Exception, match="not mine"):
+        jax.block_until_ready(jax.jit(mine)(0.67))
+    assert np.all(np.isfinite(boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt))
 
 
 def test_a_constant_cosmology_inside_a_traced_function():

@@ -9,13 +9,36 @@ import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
-_refs: dict[int, tuple[np.ndarray, jax.Ref]] = {}
+_refs: dict[int, tuple[np.ndarray, jax.Ref]] = {}  # by id of the array, which is held so that the id stays taken
 
 
 def concretely(build: Callable[[], T]) -> T:
     """build(), evaluated outside every transformation that is under way: JAX's trace state belongs to the thread."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(build).result()
+
+
+class _Memory:
+    """What a Ref refers to: the array on the device, put there again where a program has not returned it.
+
+    A program borrows the memory of its Refs and gives it back when it ends. One that ends with an exception gives
+    nothing back, and without this every later program that reads the Ref would fail.
+    """
+
+    def __init__(self, array: np.ndarray, on_device: jax.Array):
+        self._array, self._on_device = array, on_device
+
+    @property
+    def _buf(self) -> jax.Array:
+        if self._on_device.is_deleted():
+            self._on_device = concretely(lambda: jnp.asarray(self._array))
+        return self._on_device
+
+
+def _new_ref(array: np.ndarray) -> jax.Ref:
+    ref = jax.new_ref(jnp.asarray(array))
+    ref._refs = _Memory(array, ref._refs._buf)  # JAX has no public way to fill a Ref whose memory is lost
+    return ref
 
 
 def hidden(array: np.ndarray) -> jax.Array:
@@ -27,5 +50,5 @@ def hidden(array: np.ndarray) -> jax.Array:
     """
     held = _refs.get(id(array))
     if held is None:
-        held = _refs[id(array)] = (array, concretely(lambda: jax.new_ref(jnp.asarray(array))))
+        held = _refs[id(array)] = (array, concretely(lambda: _new_ref(array)))
     return held[1][...]
