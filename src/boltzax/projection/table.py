@@ -27,7 +27,7 @@ _PIECE = 500_000  # entries that are converted to double precision at a time
 class Block(NamedTuple):
     """Rows [start, stop) of the fine y, with `ells` a slice of the multipoles and `modes` one of the solved modes.
 
-    rectangles: multipoles counted from ells.start; constants: numpy arrays, their rows filled up with zeros in the weights.
+    rectangles: multipoles counted from ells.start; constants: numpy arrays, the weights of rows that fill up are zero.
     """
 
     start: int
