@@ -25,10 +25,7 @@ class Precision:
     x_stream: float = 100.0  # free streaming is resolved up to this k tau
     y_x_start: float = 3e-3  # k tau at the start
     # hierarchies
-    l_max_g: int = 24
-    l_max_pol_g: int = 24
-    l_max_ur: int = 24
-    l_max_ncdm: int = 16
+    n_tail: int = 8  # exponentials that stand for the multipoles l >= 3 of each (see perturbations/hierarchy.py)
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
     n_k_cmb: int = 170  # Chebyshev modes of the primary spectra
@@ -61,10 +58,7 @@ class Precision:
             n_k=0.85,
             n_v=2.0,
             x_stream=60.0,
-            l_max_g=17,
-            l_max_pol_g=17,
-            l_max_ur=17,
-            l_max_ncdm=10,
+            n_tail=6,
             n_q=4,
             n_k_cmb=140,
             k_per_efold=6.0,
@@ -80,10 +74,7 @@ class Precision:
             n_v=8.0,
             n_silk=3.0,
             x_stream=200.0,
-            l_max_g=32,
-            l_max_pol_g=32,
-            l_max_ur=48,
-            l_max_ncdm=32,
+            n_tail=12,
             n_q=9,
             n_k_cmb=240,
             k_per_efold=16.0,
