@@ -22,8 +22,8 @@ class Precision:
     n_k: float = 1.0  # steps per radian of k tau while radiation is resolved
     n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
     n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D
-    x_stream: float = 100.0  # free streaming is resolved up to this k tau
-    y_x_start: float = 3e-3  # k tau at the start
+    x_stream: float = 60.0  # free streaming is resolved up to this k tau
+    y_x_start: float = 1e-2  # k tau at the start
     # hierarchies
     n_tail: int = 8  # exponentials that stand for the multipoles l >= 3 of each (see perturbations/hierarchy.py)
     n_q: int = 5  # momenta of each massive neutrino
@@ -57,7 +57,7 @@ class Precision:
             n_h=5.0,
             n_k=0.85,
             n_v=2.0,
-            x_stream=60.0,
+            x_stream=40.0,
             n_tail=6,
             n_q=4,
             n_k_cmb=140,
@@ -74,6 +74,7 @@ class Precision:
             n_v=8.0,
             n_silk=3.0,
             x_stream=200.0,
+            y_x_start=3e-3,
             n_tail=12,
             n_q=9,
             n_k_cmb=240,
