@@ -175,7 +175,7 @@ def _check(options: argparse.Namespace) -> Criterion:
     if criterion.reference_hash not in (None, ref.reference_hash()):
         raise CriterionError(
             f"{options.criterion} was written for the reference recipe {criterion.reference_hash}, and this is "
-            f"{ref.reference_hash()} (classy {ref.class_version()}): a verdict would mean something else"
+            f"{ref.reference_hash()}: a verdict would mean something else"
         )
     return criterion
 
@@ -195,6 +195,7 @@ def main(options: argparse.Namespace) -> int:
         "seed": seed,
         "criterion": {"name": criterion.name, "hash": criterion.hash},
         "reference_hash": ref.reference_hash(),
+        "class_version": ref.class_version(),
         "package": codes.package(),
         "failures": failures,
         "rows": [r._asdict() for r in rows],
