@@ -128,14 +128,19 @@ def chosen_modes(grid: Any, tau_0: float) -> list[int]:
     return sorted({int(np.argmin(np.abs(np.log(k / target)))) for target in K_TARGETS})
 
 
-def class_run(point: Mapping[str, Any], programs: Programs, cache: Any = None) -> dict[str, np.ndarray]:
-    """CLASS's stages at a point, made for these programs; from the cache of `oracle.reference`."""
+def class_run(
+    point: Mapping[str, Any], programs: Programs, changes: Mapping[str, Any] | None = None
+) -> dict[str, np.ndarray]:
+    """CLASS's stages at a point, made for these programs; from the cache of `oracle.reference`.
+
+    changes: other settings of CLASS than those of `oracle.feeding.settings`.
+    """
     tau_0 = feeding.conformal_age(point)
     k = programs.grid.y_modes / tau_0
     k_output = tuple(float(k[i]) for i in chosen_modes(programs.grid, tau_0))
     y_max = float(programs.grid.y_modes[programs.grid.n_cmb - 1])
     settings = feeding.settings(point, programs.outputs.l_max, programs.outputs.k_max, y_max, k_output)
-    return ref.cached("pipeline", settings, feeding.class_stages, cache)
+    return ref.cached("pipeline", settings | (changes or {}), feeding.class_stages)
 
 
 def compare(point: Mapping[str, Any], programs: Programs, stages: Mapping[str, np.ndarray]) -> list[Curve]:
