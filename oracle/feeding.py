@@ -163,6 +163,11 @@ def tabulated_thermodynamics(stages: Mapping[str, np.ndarray], T_cmb: float, tau
     return Thermodynamics(**(unread | known), table=_table(x, *fields))
 
 
+def _growth(k: np.ndarray) -> np.ndarray:
+    """Roughly how density contrasts grow with k [1/Mpc]; divided by it they can be interpolated where k are few."""
+    return k**2 / (1.0 + (k / 0.015) ** 2)
+
+
 def class_sources(
     stages: Mapping[str, np.ndarray], k: np.ndarray, tau: np.ndarray, tau_0: float
 ) -> dict[str, np.ndarray]:
@@ -178,7 +183,9 @@ def class_sources(
     def at(name: str, slope: int = 0) -> np.ndarray:
         in_time = make_interp_spline(own_tau, stages[f"src_{name}"].T, k=5)
         values = (in_time.derivative(slope) if slope else in_time)(tau_in)
-        return make_interp_spline(np.log(own_k), values.T, k=3)(np.log(k_in))
+        scale = _growth if name.startswith("delta") else np.ones_like
+        scaled = values.T / scale(own_k)[:, None]
+        return make_interp_spline(np.log(own_k), scaled, k=3)(np.log(k_in)) * scale(k_in)[:, None]
 
     k_, z = k[:, None], k[:, None] * np.maximum(tau_0 - tau, 1e-6)
     t2 = at("t2")
