@@ -204,9 +204,10 @@ def _thermodynamics(stages: Mapping[str, np.ndarray], alone: Any, chain: Any) ->
     ]
 
 
-def _reach(precision: boltzax.Precision) -> float:
-    """Largest k tau at which radiation is compared: beyond, the ends of both hierarchies show."""
-    return 1.6 * min(precision.l_max_g, precision.l_max_pol_g, precision.l_max_ur)
+def _reach(precision: boltzax.Precision) -> dict[str, float]:
+    """Largest k tau at which light and massive species are compared: beyond, the ends of both hierarchies show."""
+    light = min(precision.l_max_g, precision.l_max_pol_g, precision.l_max_ur)
+    return {"light": 1.6 * light, "massive": 1.6 * min(light, precision.l_max_ncdm)}
 
 
 def _fields(programs: Programs, chain: tuple, mode: int, tau: np.ndarray) -> dict[str, np.ndarray]:
@@ -238,7 +239,7 @@ def _perturbations(stages: Mapping[str, np.ndarray], programs: Programs, chains:
         rows = {n.split("_", 1)[1]: v for n, v in stages.items() if n.startswith(f"pt{i}_")}
         tau = rows["tau [Mpc]"]
         keep = (tau > 10.0 * tau[0]) & (tau < 0.999 * tau[-1])
-        near = k * tau[keep] < _reach(programs.precision)
+        near = {name: k * tau[keep] < reach for name, reach in _reach(programs.precision).items()}
         theirs = {n: rows[n][keep] for n in ("delta_cdm", "delta_b", "theta_b", "delta_g", "phi", "psi")}
         theirs["pi"] = (2.0 * rows["shear_g"] + rows["G_g_0"] + rows["G_g_2"])[keep]
         if "delta_ncdm[0]" in rows:
@@ -246,7 +247,7 @@ def _perturbations(stages: Mapping[str, np.ndarray], programs: Programs, chains:
         mode = int(np.argmin(np.abs(programs.grid.y_modes / float(chains[0][0].tau_0) - k)))
         ours = [_fields(programs, chain, mode, tau[keep]) for chain in chains]
         for name in (n for n in theirs if n in ours[0]):
-            use = np.ones_like(near) if name in _EVERYWHERE else near
+            use = slice(None) if name in _EVERYWHERE else near["massive" if name == "delta_ncdm" else "light"]
             errors = [np.abs(o[name] - theirs[name])[use].max() / np.abs(theirs[name])[use].max() for o in ours]
             found.setdefault(name, []).append((k, *errors))
     return [Curve("perturbations", n, "k [1/Mpc]", *np.array(rows).T) for n, rows in found.items()]
