@@ -20,8 +20,8 @@ from oracle import codes
 from oracle import reference as ref
 from oracle.errors import largest
 
-# Largest error of each quantity for a stage in order: twice what is found at the massless point at the coarser precision
-# and with the quicker CLASS run of tests/test_oracle_report.py, and what massive neutrinos add. Precision() is closer.
+# Largest error of each quantity for a stage in order: twice what is found at the massless point with the coarser
+# precision and the quicker CLASS run of tests/test_oracle_report.py, and what massive neutrinos add.
 TOLERANCES: dict[tuple[str, str], float] = {
     ("background", "H"): 1e-8,
     ("background", "conformal time"): 1e-8,
