@@ -204,12 +204,6 @@ def _thermodynamics(stages: Mapping[str, np.ndarray], alone: Any, chain: Any) ->
     ]
 
 
-def _reach(precision: boltzax.Precision) -> dict[str, float]:
-    """Largest k tau at which light and massive species are compared: beyond, the ends of both hierarchies show."""
-    light = min(precision.l_max_g, precision.l_max_pol_g, precision.l_max_ur)
-    return {"light": 1.6 * light, "massive": 1.6 * min(light, precision.l_max_ncdm)}
-
-
 def _fields(programs: Programs, chain: tuple, mode: int, tau: np.ndarray) -> dict[str, np.ndarray]:
     """A mode of boltzax at times tau [Mpc], under CLASS's names."""
     bg, _, table, out, _ = chain
@@ -229,6 +223,7 @@ def _fields(programs: Programs, chain: tuple, mode: int, tau: np.ndarray) -> dic
     return {n: make_interp_spline(np.log(own_tau), v, k=5)(np.log(tau)) for n, v in fields.items()}
 
 
+_REACH = 25.0  # largest k tau at which the other fields are compared: beyond, the ends of CLASS's hierarchies show
 _EVERYWHERE = ("delta_cdm", "delta_b", "phi", "psi")  # the others while radiation is resolved
 
 
@@ -239,7 +234,7 @@ def _perturbations(stages: Mapping[str, np.ndarray], programs: Programs, chains:
         rows = {n.split("_", 1)[1]: v for n, v in stages.items() if n.startswith(f"pt{i}_")}
         tau = rows["tau [Mpc]"]
         keep = (tau > 10.0 * tau[0]) & (tau < 0.999 * tau[-1])
-        near = {name: k * tau[keep] < reach for name, reach in _reach(programs.precision).items()}
+        near = k * tau[keep] < _REACH
         theirs = {n: rows[n][keep] for n in ("delta_cdm", "delta_b", "theta_b", "delta_g", "phi", "psi")}
         theirs["pi"] = (2.0 * rows["shear_g"] + rows["G_g_0"] + rows["G_g_2"])[keep]
         if "delta_ncdm[0]" in rows:
@@ -247,7 +242,7 @@ def _perturbations(stages: Mapping[str, np.ndarray], programs: Programs, chains:
         mode = int(np.argmin(np.abs(programs.grid.y_modes / float(chains[0][0].tau_0) - k)))
         ours = [_fields(programs, chain, mode, tau[keep]) for chain in chains]
         for name in (n for n in theirs if n in ours[0]):
-            use = slice(None) if name in _EVERYWHERE else near["massive" if name == "delta_ncdm" else "light"]
+            use = slice(None) if name in _EVERYWHERE else near
             errors = [np.abs(o[name] - theirs[name])[use].max() / np.abs(theirs[name])[use].max() for o in ours]
             found.setdefault(name, []).append((k, *errors))
     return [Curve("perturbations", n, "k [1/Mpc]", *np.array(rows).T) for n, rows in found.items()]

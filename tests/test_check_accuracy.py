@@ -10,7 +10,7 @@ import boltzax
 from boltzax.check_accuracy import direction, finest
 from boltzax.errors import PrecisionError
 
-FINER = replace(SMALL, l_max_g=10, l_max_pol_g=10, n_v=3.0)
+FINER = replace(SMALL, n_tail=6, n_v=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_refuses_a_boost_that_is_none():
     with pytest.raises(PrecisionError, match="finer than precision in nothing"):
         boltzax.check_accuracy(cosmo, OUTPUTS, SMALL, SMALL)
     with pytest.raises(PrecisionError, match="coarser than precision in n_v, dtau_late"):
-        boltzax.check_accuracy(cosmo, OUTPUTS, SMALL, replace(SMALL, n_v=1.0, dtau_late=200.0, l_max_g=20))
+        boltzax.check_accuracy(cosmo, OUTPUTS, SMALL, replace(SMALL, n_v=1.0, dtau_late=200.0, n_tail=6))
     with pytest.raises(PrecisionError, match="finer than precision in nothing"):
         boltzax.check_accuracy(cosmo, OUTPUTS, boltzax.Precision.reference())
 

@@ -18,7 +18,7 @@ import boltzax
 pytestmark = pytest.mark.oracle
 
 PRECISION = boltzax.Precision(
-    n_v=2.0, x_stream=50.0, l_max_g=16, l_max_pol_g=16, l_max_ur=16, l_max_ncdm=8, n_q=3, n_k_cmb=90, l_margin=100,
+    n_v=2.0, x_stream=50.0, n_tail=6, n_q=3, n_k_cmb=90, l_margin=100,
     l_max_pp=600, l_growth=0.1, dtau_late=100.0, chi_step=0.06, lanes=32,
 )  # fmt: skip
 OUTPUTS = boltzax.Outputs(l_max=400, k_max=1.0)
