@@ -101,13 +101,18 @@ def _begin(first, fluid, low, state: State) -> State:
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory:
-    def run_block(state, steps):
-        c, start = _prepare(lay, steps, inputs)
-        end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
-        return end, jax.vmap(_observe)(c, begin, x)
+    def run(inputs):
+        def run_block(state, steps):
+            c, start = _prepare(lay, steps, inputs)
+            end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
+            return end, jax.vmap(_observe)(c, begin, x)
 
-    _, out = jax.lax.scan(run_block, _rest(lay, plan.x.shape[1]), _blocks(plan, block))
-    return jax.tree.map(_steps, out)
+        _, out = jax.lax.scan(run_block, _rest(lay, plan.x.shape[1]), _blocks(plan, block))
+        return jax.tree.map(_steps, out)
+
+    if jax.default_backend() == "cpu":  # the lanes of one cosmology fill the caches: many at once take twice as long
+        run = jax.custom_batching.sequential_vmap(run)
+    return run(inputs)
 
 
 @_run.defjvp
