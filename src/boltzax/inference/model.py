@@ -241,7 +241,7 @@ class Model:
         return self.observables(results), jax.tree.map(chain, *(jac[name] for name in fields))
 
 
-@jax.jit
+@eqx.filter_jit
 def _residuals(likelihoods, theory, nuisance, x, index, mean, sigma):
     parts = [like.residuals(theory, nuisance) for like in likelihoods]
     return jnp.concatenate([*parts, (x[index] - mean) / sigma])
