@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracle.experiment import SMALL
 
 import boltzax
 from boltzax import inference
@@ -20,7 +21,6 @@ from boltzax.errors import (
     UnknownParameterError,
 )
 from boltzax.inference.laplace import importance_sample
-from oracle.experiment import SMALL
 
 from . import synthetic
 from .conftest import FREE, TRUTH, powers

@@ -1,4 +1,7 @@
-"""Planck PR4 lensing band powers, marginalised over the CMB spectra (Carron, Mirmelstein & Lewis 2022, arXiv:2206.07773)."""
+"""Planck PR4 lensing band powers, marginalised over the CMB spectra.
+
+Carron, Mirmelstein & Lewis (2022), arXiv:2206.07773.
+"""
 
 import os
 

@@ -22,7 +22,7 @@ from boltzax.inference.likelihood import Likelihood
 from boltzax.inference.observables import Observables, Theory
 from boltzax.precision import Outputs, Precision
 
-__all__ = ["DERIVED", "LABELS", "LCDM", "Model", "S8", "derived_values"]
+__all__ = ["DERIVED", "LABELS", "LCDM", "S8", "Model", "derived_values"]
 
 #: free parameters of LCDM with reionization
 LCDM = ("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio")
@@ -118,8 +118,8 @@ class Model:
                 raise ParameterRangeError(f"the standard deviation of the prior of {name} must be positive")
 
     def _limits(self, name, bounds):
-        low, high = bounds.get(name, (PARAMETERS[name].low, PARAMETERS[name].high) if name in PARAMETERS else (None,) * 2)
-        return (-np.inf if low is None else low, np.inf if high is None else high)
+        known = PARAMETERS.get(name)
+        return bounds.get(name, (-np.inf, np.inf) if known is None else (known.low, known.high))
 
     def _start(self, own, start):
         default = None if self._make else Cosmology(**self._fixed_cosmology)
@@ -140,6 +140,16 @@ class Model:
                 raise ParameterRangeError(f"the start {name} = {value} lies outside its bounds [{low}, {high}]")
             values.append(float(value))
         return np.array(values)
+
+    def describe(self) -> dict[str, Any]:
+        """What tells one model from another, in types that JSON knows."""
+        fixed = {name: np.asarray(value).tolist() for name, value in self.fixed.items()}
+        return {
+            "likelihoods": [like.name for like in self.likelihoods], "names": list(self.names), "fixed": fixed,
+            "priors": {name: list(map(float, prior)) for name, prior in self.priors.items()},
+            "bounds": [[repr(float(v)) for v in pair] for pair in self.bounds],
+            "precision": repr(self.precision), "outputs": repr(self.outputs),
+        }  # fmt: skip
 
     def cosmology(self, x: Float[Array, " n"]) -> Cosmology:
         """The Cosmology at x, concrete or traced."""
@@ -228,7 +238,9 @@ class Model:
     def _differentiate(self, cosmo, d_cosmo):
         """Theory at cosmo and its derivatives [n, ...], by the chain rule through the fields of Cosmology."""
         fields = [name for name, value in vars(d_cosmo).items() if eqx.is_array(value) and np.any(np.asarray(value))]
-        results, jac = boltzax.jacobian(cosmo, fields, of=self.observables, outputs=self.outputs, precision=self.precision)
+        results, jac = boltzax.jacobian(
+            cosmo, fields, of=self.observables, outputs=self.outputs, precision=self.precision
+        )
 
         def chain(*parts):
             terms = []

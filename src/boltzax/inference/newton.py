@@ -1,11 +1,15 @@
 """Best fit by Gauss-Newton steps, and the Fisher matrix there."""
 
+import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from boltzax.errors import BoltzaxError, ConvergenceError, ParameterRangeError
+from boltzax.errors import BoltzaxError, ConflictingParametersError, ConvergenceError, ParameterRangeError
+from boltzax.inference.chains import atomic_savez
 from boltzax.inference.model import Model, derived_values
 from boltzax.inference.observables import Theory
 from boltzax.inference.progress import Progress
@@ -50,6 +54,23 @@ class BestFit:
     def derived(self) -> dict[str, float]:
         """Derived parameters of the best fit."""
         return {name: float(value) for name, value in derived_values(self.theory.derived).items()}
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes x, Fisher matrix and what describes the model into a file (.npz)."""
+        about = json.dumps(self.model.describe())
+        atomic_savez(Path(path), x=self.x, fisher=self.fisher, steps=self.steps, about=about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, model: Model) -> "BestFit":
+        """What `save` wrote; raises ConflictingParametersError if it was another model."""
+        with np.load(path) as file:
+            x, fisher, steps, about = (file[name] for name in ("x", "fisher", "steps", "about"))
+        if json.loads(str(about)) != json.loads(json.dumps(model.describe())):
+            raise ConflictingParametersError(
+                f"'{path}' is the best fit of another model: remove it, or name another folder"
+            )
+        theory = model.theory(x)
+        return cls(model, x, fisher, model.chi2(x, theory), theory, steps.tolist())
 
     def __repr__(self) -> str:
         rows = [f"  {n:<14} {v: .6g} +- {s:.2g}" for (n, v), s in zip(self.values.items(), self.sigma, strict=True)]

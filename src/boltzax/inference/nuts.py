@@ -1,4 +1,4 @@
-"""NUTS in coordinates whitened by the Fisher matrix, one compiled transition at a time, so that a run can stop and resume.
+"""NUTS in coordinates whitened by the Fisher matrix; a run can stop after any transition and resume.
 
 In y, with x = x_best + L y and L L^T the inverse Fisher matrix, the posterior is close to a unit Gaussian: the mass
 matrix is known and only the step size is left to adapt (Hoffman & Gelman 2014, arXiv:1111.4246).
@@ -53,7 +53,7 @@ def nuts(
 
     best: where the chains begin and what whitens them. warmup: transitions that adapt the step size, not kept.
     checkpoint: a folder; a file for each chain is written there every `every` transitions, and the same call resumes
-    from it, also towards more draws. Parameters with a lower bound are reflected there, so that the sampler sees no wall.
+    from it, also towards more draws. Parameters are reflected at lower bounds, so that the sampler sees no wall there.
 
     The chain holds the sampled parameters; `with_derived` adds the derived ones. Raises MissingDependencyError without
     the engine, ConflictingParametersError for a checkpoint of another run, ConvergenceError if the posterior cannot be
@@ -62,7 +62,9 @@ def nuts(
     if engine not in ENGINES:
         raise ValueError(f"unknown engine '{engine}': choose one of {', '.join(ENGINES)}")
     transform, density = _whitened(best)
-    kernel = {"numpyro": _numpyro, "blackjax": _blackjax}[engine](density, warmup, target_accept, step_size, max_doublings)
+    kernel = {"numpyro": _numpyro, "blackjax": _blackjax}[engine](
+        density, warmup, target_accept, step_size, max_doublings
+    )
     about = {"engine": engine, "warmup": warmup, "seed": seed, "x": best.x.tolist(), "fisher": best.fisher.tolist()}
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
@@ -76,7 +78,9 @@ def nuts(
     x = np.asarray(jax.vmap(jax.vmap(transform))(jnp.asarray(np.stack(ys))))
     info = {name: np.stack([r[name] for r in records]) for name in _RECORD}
     bounds = dict(zip(best.model.names, map(tuple, best.model.bounds.tolist()), strict=True))
-    return from_draws(best.model.names, x, {}, info.pop("log_posterior"), info=info, bounds=bounds, name=f"NUTS ({engine})")
+    return from_draws(
+        best.model.names, x, {}, info.pop("log_posterior"), info=info, bounds=bounds, name=f"NUTS ({engine})"
+    )
 
 
 def _whitened(best: BestFit) -> tuple[Callable, Callable]:
@@ -93,7 +97,9 @@ def _whitened(best: BestFit) -> tuple[Callable, Callable]:
     return transform, lambda y: best.model.log_posterior(transform(y))
 
 
-def _run(kernel: _Kernel, n: int, total: int, seed: tuple[int, int], path, every: int, about: dict, progress: bool, i: int):
+def _run(
+    kernel: _Kernel, n: int, total: int, seed: tuple[int, int], path, every: int, about: dict, progress: bool, i: int
+):
     """All y [total, n] and records of one chain, from its checkpoint on."""
     key = jax.random.fold_in(jax.random.PRNGKey(seed[0]), seed[1])
     first = 0.5 * np.random.default_rng(seed).standard_normal(n)
@@ -157,7 +163,11 @@ def _numpyro(density, warmup, target_accept, step_size, max_doublings) -> _Kerne
     @jax.jit
     def advance(state):
         new = sample(state)
-        return new, new.z, (-new.potential_energy, new.accept_prob, new.num_steps, new.diverging, state.adapt_state.step_size)
+        return (
+            new,
+            new.z,
+            (-new.potential_energy, new.accept_prob, new.num_steps, new.diverging, state.adapt_state.step_size),
+        )
 
     return _Kernel(begin, advance)
 

@@ -83,7 +83,9 @@ def plot_best_fit(best: BestFit, path: str | os.PathLike, title: str | None = No
     figure.savefig(path, dpi=150)
 
 
-def _panel(axes: Any, name: str, best: BestFit, bins: np.ndarray, like: PlikLite, model, part: slice, covariance) -> None:
+def _panel(
+    axes: Any, name: str, best: BestFit, bins: np.ndarray, like: PlikLite, model, part: slice, covariance
+) -> None:
     """One spectrum: band powers as D_l with errors above, residuals below."""
     ell = np.arange(bins.shape[1])
     weight = bins.sum(axis=1)  # C_l per D_l in each bin
