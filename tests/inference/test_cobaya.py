@@ -41,7 +41,7 @@ def options(**others):
 def model(params, requirements=REQUIREMENTS, **others):
     """A cobaya model whose only likelihood asks for the requirements."""
     like = {"asks": {"external": lambda _self=None: 0.0, "requires": requirements}}
-    return get_model({"theory": options(**others), "likelihood": like, "params": params, "stop_at_error": True})
+    return get_model({"theory": options(**others), "likelihood": like, "params": params})
 
 
 @pytest.fixture(scope="module")

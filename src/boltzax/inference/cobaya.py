@@ -137,7 +137,8 @@ class Boltzax(BoltzmannBase):
         """P(k, z), sigma(R, z) and their like, as far as they are asked for."""
         for name, value in self._must_provide.items():
             if isinstance(name, tuple) and name[0] == "Pk_grid":
-                z = np.sort(np.unique(np.append(value["z"], 0.0)))
+                last = max(0.5, float(np.max(value["z"])))
+                z = np.union1d(value["z"], np.linspace(0.0, last, 5 + int(4.0 * last)))  # dense enough for splines
                 low = float(results.matter.y_modes[0] / results.matter.tau_0) * (1.0 + 1e-9)
                 k = np.geomspace(low, value["k_max"], 400)
                 state[name] = k, z, np.asarray(results.pk_lin(k, z, species=_PAIRS[name[2:]]))
