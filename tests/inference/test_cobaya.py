@@ -16,6 +16,7 @@ from boltzax.inference import files
 
 pytest.importorskip("cobaya")
 
+from cobaya.install import _version_filename  # noqa: E402
 from cobaya.log import LoggedError
 from cobaya.model import get_model
 from cobaya.run import run
@@ -172,9 +173,12 @@ def folder_with(name: str) -> Path:
 def test_chi2_of_real_likelihoods_is_that_of_class(tmp_path, reference):
     """cobaya's plik-lite and DESI with boltzax, against boltzax.inference, and against CLASS at high precision."""
     plik, bao = folder_with("cl_cmb_plik_v22.dat"), folder_with("desi_gaussian_bao_ALL_GCcomb_mean.txt")
+    installed = tmp_path / "data" / "planck_2018_pliklite_native"
+    installed.mkdir(parents=True)
     for path in plik.glob("*.dat"):
-        (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "plik_lite_v22.dataset").write_text(DATASET)
+        (installed / path.name).symlink_to(path)
+    (installed / "plik_lite_v22.dataset").write_text(DATASET)
+    (installed / _version_filename).write_text("v1")
     stem = "desi_gaussian_bao_ALL_GCcomb"
     desi = {"path": str(bao), "measurements_file": f"{stem}_mean.txt", "cov_file": f"{stem}_cov.txt"}
     names = ("planck_2018_highl_plik.TTTEEE_lite_native", "bao.desi_dr2.desi_bao_all")
@@ -182,8 +186,9 @@ def test_chi2_of_real_likelihoods_is_that_of_class(tmp_path, reference):
     params = {n: float(getattr(cosmo, n)) for n in ("h", "omega_b", "omega_cdm", "A_s", "n_s", "tau_reio", "N_ur")}
     one = get_model({
         "theory": {THEORY: {"extra_args": {"m_ncdm": 0.06}, "stop_at_error": True}},
-        "likelihood": {names[0]: {"path": str(tmp_path)}, names[1]: desi},
+        "likelihood": {names[0]: None, names[1]: desi},
         "params": params | {"A_planck": 1.0},
+        "packages_path": str(tmp_path),
     })  # fmt: skip
     got = dict(zip(one.likelihood, -2.0 * np.asarray(one.loglikes({}, return_derived=False)), strict=True))
     ours = [inference.PlikLite(), inference.DESI()]

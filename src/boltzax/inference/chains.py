@@ -1,9 +1,9 @@
 """Samples of a posterior: saved, read, summarised, and handed to getdist and arviz."""
 
+import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,9 +126,8 @@ class Chain:
             data = self.to_arviz()
         except MissingDependencyError:
             return files
-        with tempfile.TemporaryDirectory(dir=folder) as staging:
-            data.to_netcdf(os.path.join(staging, "chain.nc"))
-            os.replace(os.path.join(staging, "chain.nc"), folder / "chain.nc")
+        with _replacing(folder / "chain.nc") as temporary:
+            data.to_netcdf(os.fspath(temporary))
         return [*files, "chain.nc"]
 
     def _save_getdist(self, folder: Path) -> list[str]:
@@ -144,7 +143,8 @@ class Chain:
             rows = np.stack(columns, axis=-1)[weights > 0.0]
             texts[f"chain_{i + 1}.txt"] = [" ".join(f"{v:.10e}" for v in row) for row in rows]
         for name, lines in texts.items():
-            _atomic_text(folder / name, "\n".join(lines) + "\n")
+            with _replacing(folder / name) as temporary:
+                temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return list(texts)
 
     @classmethod
@@ -176,22 +176,20 @@ def from_draws(
 
 
 def atomic_savez(path: Path, **arrays: Any) -> None:
-    """numpy.savez through a temporary file, so that a file is never half-written."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        try:
-            np.savez(file, **arrays)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+    """numpy.savez by way of another file, so that the one named is never half-written."""
+    with _replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
-def _atomic_text(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """The name of a file beside `path` that takes its place at the end, or vanishes if an exception ends it."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _import(package: str, purpose: str) -> Any:

@@ -38,7 +38,7 @@ def plot_corner(
     names = list(names or chains[0].sampled)
     samples = [chain.to_getdist() for chain in chains]
     for one in samples:
-        one.updateSettings({"smooth_scale_1D": 0.35, "smooth_scale_2D": 0.35})
+        one.updateSettings({"smooth_scale_1D": 0.4, "smooth_scale_2D": 0.6})
     colours = [BLUE, RED, GREY]
     if best is not None:
         from boltzax.inference.model import LABELS
