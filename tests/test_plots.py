@@ -33,13 +33,13 @@ class Results:
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that are made, so that their curves can be read."""
-    figures, make = [], plots._new_figure
+    figures, make = [], plots.new_figure
 
     def new_figure(size):
         figures.append(make(size))
         return figures[-1]
 
-    monkeypatch.setattr(plots, "_new_figure", new_figure)
+    monkeypatch.setattr(plots, "new_figure", new_figure)
     return figures
 
 

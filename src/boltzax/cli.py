@@ -21,8 +21,9 @@ from boltzax import comparison, plots
 from boltzax import parameters as _p
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, PrecisionError, UnknownParameterError
+from boltzax.inference import command as fitting
 
-_COMMANDS = ("spectra", "compare")
+_COMMANDS = ("spectra", "compare", "fit")
 _PRESETS = ("default", "fast", "reference")
 _SPECTRA = ("tt", "te", "ee", "bb", "pp", "tp", "ep")
 _BAD_INPUT, _INTERRUPTED = 2, 130
@@ -62,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), _BAD_INPUT)
     except KeyboardInterrupt:
-        return _complain("interrupted, nothing written", _INTERRUPTED)
+        what_now = "the same command resumes" if arguments[0] == "fit" else "nothing written"
+        return _complain(f"interrupted, {what_now}", _INTERRUPTED)
     return 0
 
 
@@ -93,9 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     spectra = commands.add_parser("spectra", help="compute spectra, write them and draw them", allow_abbrev=False)
     compare = commands.add_parser("compare", help="the same, and differences from CLASS (classy)", allow_abbrev=False)
     compare.add_argument("--reference", action="store_true", help="run CLASS at high precision (minutes)")
-    for command in (spectra, compare):
+    fit = commands.add_parser("fit", help="best fit and posterior for real data", allow_abbrev=False)
+    fitting.add_arguments(fit)
+    for command in (spectra, compare, fit):
         command.add_argument("--params", metavar="FILE", help="YAML file of cosmological parameters")
-        command.add_argument("--l-max", type=int, default=2500, metavar="N", help="largest multipole (2500)")
+        if command is not fit:
+            command.add_argument("--l-max", type=int, default=2500, metavar="N", help="largest multipole (2500)")
         command.add_argument("--out", default="boltzax_out", metavar="DIR", help="output folder (boltzax_out)")
         command.add_argument("--no-plot", action="store_true", help="draw no figure")
         command.add_argument("--precision", choices=_PRESETS, default="default", help="precision of boltzax")
@@ -111,18 +116,21 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         raise UnknownParameterError.from_name(arguments[0], _COMMANDS, "command")
     options, unknown = _parser().parse_known_args(arguments)
     if unknown and unknown[0].startswith("--"):
-        known = [*PARAMETERS, "params", "l-max", "out", "no-plot", "precision", "reference", "help"]
+        known = [*PARAMETERS, "params", "l-max", "out", "no-plot", "precision", "reference", "help", *fitting.OPTIONS]
         raise UnknownParameterError.from_name(unknown[0][2:].split("=")[0], known, "option or parameter")
     if unknown:
         raise _UsageError(f"unexpected argument '{unknown[0]}' (see boltzax --help)")
     return options
 
 
-def _cosmology(options: argparse.Namespace) -> Cosmology:
+def _given(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in PARAMETERS if getattr(options, name) is not None}
-    if options.params is None:
-        return Cosmology.from_dict(given)
-    return Cosmology.from_yaml(options.params).replace(**{name: _p.parse(name, text) for name, text in given.items()})
+    return {name: _p.parse(name, text) for name, text in given.items()}
+
+
+def _cosmology(options: argparse.Namespace) -> Cosmology:
+    given = _given(options)
+    return Cosmology(**given) if options.params is None else Cosmology.from_yaml(options.params).replace(**given)
 
 
 def _precision(name: str) -> Any:
@@ -138,6 +146,9 @@ def _precision(name: str) -> Any:
 
 def _run(options: argparse.Namespace) -> None:
     """Everything that can be refused is refused here before the first long step."""
+    if options.command == "fit":
+        _fit(options)
+        return
     cosmo = _cosmology(options)
     if options.l_max < 2:
         raise PrecisionError(f"--l-max must be at least 2, not {options.l_max}")
@@ -172,6 +183,21 @@ def _run(options: argparse.Namespace) -> None:
         relative = comparison.differences(spectra, reference)
         _print_summary(comparison.summary(relative, options.l_max, k, float(cosmo.h)))
     print(f"first evaluation, with compilation: {seconds[0]:.2f} s; second: {seconds[1]:.2f} s")
+    print(f"written to {out}: {', '.join(files)}")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    """`boltzax fit`: the work is in boltzax.inference.command, what is common to all commands here."""
+    given = _given(options)
+    if options.params is not None:
+        given = {name: _p.parse(str(name), value) for name, value in _p.read_yaml(options.params).items()} | given
+    model = fitting.model(options, given, _precision(options.precision))
+    out = Path(options.out)
+    _write_all(out, lambda folder: None)
+    if not options.no_plot:
+        plots.require_matplotlib()
+    _use_cache()
+    files = _write_all(out, fitting.run(model, options, out))
     print(f"written to {out}: {', '.join(files)}")
 
 

@@ -17,8 +17,11 @@ from boltzax.numerics.hidden import lost
 
 __all__ = [
     "BoltzaxError",
+    "ChecksumError",
     "ConflictingParametersError",
+    "ConvergenceError",
     "CosmologyError",
+    "LikelihoodDataError",
     "MissingDependencyError",
     "MissingParameterError",
     "NotImplementedParameterError",
@@ -85,6 +88,18 @@ class OutOfRangeError(BoltzaxError, ValueError):
 
 class PrecisionError(BoltzaxError, ValueError):
     """`Precision` or `Outputs` ask for something that the tables or the method cannot give."""
+
+
+class LikelihoodDataError(BoltzaxError, ValueError):
+    """The data of a likelihood are not where they were looked for, or not what they should be."""
+
+
+class ChecksumError(LikelihoodDataError):
+    """Data files have the right names and other contents than the likelihood was written for."""
+
+
+class ConvergenceError(BoltzaxError, RuntimeError):
+    """An iteration (best fit, sampler) did not converge."""
 
 
 class MissingDependencyError(BoltzaxError, ImportError):

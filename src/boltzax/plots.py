@@ -8,17 +8,17 @@ import numpy as np
 
 from boltzax.errors import MissingDependencyError
 
-__all__ = ["plot_comparison", "plot_spectra", "require_matplotlib"]
+__all__ = ["BLUE", "GREY", "RED", "label_axes", "new_figure", "plot_comparison", "plot_spectra", "require_matplotlib"]
 
-_BLUE, _GREY, _RED = "#1f5fa8", "#9aa3ad", "#b8412f"
+BLUE, GREY, RED = "#1f5fa8", "#9aa3ad", "#b8412f"
 
 
 def require_matplotlib() -> None:
     """Raise `MissingDependencyError` unless matplotlib is installed."""
-    _new_figure((1.0, 1.0))
+    new_figure((1.0, 1.0))
 
 
-def _new_figure(size: tuple[float, float]) -> Any:
+def new_figure(size: tuple[float, float]) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -28,7 +28,7 @@ def _new_figure(size: tuple[float, float]) -> Any:
     return figure
 
 
-def _label(axes: Any, x: str, y: str) -> None:
+def label_axes(axes: Any, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.tick_params(direction="in", which="both", top=True, right=True)
@@ -53,7 +53,7 @@ def plot_spectra(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = _new_figure((12.0, 7.0))
+    figure = new_figure((12.0, 7.0))
     panels = figure.subplots(2, 3).ravel()
     lensed, unlensed = results.lensed_cl.D_l("muK2"), results.unlensed_cl.D_l("muK2")
     ell = np.asarray(lensed.ell)[2:]
@@ -61,25 +61,25 @@ def plot_spectra(
     for axes, (name, text) in zip(panels, names, strict=False):
         if name != "bb":
             values = np.asarray(getattr(unlensed, name))[2:]
-            axes.plot(np.asarray(unlensed.ell)[2:], values, color=_GREY, lw=1.0, label="unlensed")
-        axes.plot(ell, np.asarray(getattr(lensed, name))[2:], color=_BLUE, lw=1.3, label="lensed")
-        _label(axes, r"$\ell$", rf"$\ell(\ell+1)\,C_\ell^{{{text}}}/2\pi\;[\mu\mathrm{{K}}^2]$")
+            axes.plot(np.asarray(unlensed.ell)[2:], values, color=GREY, lw=1.0, label="unlensed")
+        axes.plot(ell, np.asarray(getattr(lensed, name))[2:], color=BLUE, lw=1.3, label="lensed")
+        label_axes(axes, r"$\ell$", rf"$\ell(\ell+1)\,C_\ell^{{{text}}}/2\pi\;[\mu\mathrm{{K}}^2]$")
         axes.set_xlim(2, ell[-1])
         if name == "te":
             axes.axhline(0.0, color="black", lw=0.5)
         else:
             axes.set_ylim(bottom=0.0)
     panels[0].legend(frameon=False)
-    panels[4].loglog(ell, np.asarray(lensed.pp)[2:], color=_BLUE, lw=1.3)
-    _label(panels[4], r"$\ell$", r"$[\ell(\ell+1)]^2\,C_\ell^{\phi\phi}/2\pi$")
+    panels[4].loglog(ell, np.asarray(lensed.pp)[2:], color=BLUE, lw=1.3)
+    label_axes(panels[4], r"$\ell$", r"$[\ell(\ell+1)]^2\,C_\ell^{\phi\phi}/2\pi$")
     panels[4].set_xlim(2, ell[-1])
     k = np.geomspace(1e-4, 0.5, 300) if k is None else np.asarray(k)
     for i, redshift in enumerate(z):
         shade = 1.0 - 0.6 * i / len(z)
         panels[5].loglog(
-            k, np.asarray(results.pk_lin(k, redshift)), color=_BLUE, alpha=shade, lw=1.3, label=f"z = {redshift:g}"
+            k, np.asarray(results.pk_lin(k, redshift)), color=BLUE, alpha=shade, lw=1.3, label=f"z = {redshift:g}"
         )
-    _label(panels[5], r"$k\;[\mathrm{Mpc}^{-1}]$", r"$P_\mathrm{lin}(k)\;[\mathrm{Mpc}^3]$")
+    label_axes(panels[5], r"$k\;[\mathrm{Mpc}^{-1}]$", r"$P_\mathrm{lin}(k)\;[\mathrm{Mpc}^3]$")
     panels[5].legend(frameon=False)
     if title:
         figure.suptitle(title)
@@ -105,7 +105,7 @@ def plot_comparison(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = _new_figure((12.0, 7.0))
+    figure = new_figure((12.0, 7.0))
     panels = figure.subplots(2, 3).ravel()
     of = f" from {reference}"
     rows = (
@@ -116,19 +116,19 @@ def plot_comparison(
         (r"$\Delta C^{\phi\phi}/C^{\phi\phi}$" + of, "pp"),
     )
     for axes, (text, name) in zip(panels, rows, strict=False):
-        curves = [("unlensed_" + name, _GREY, "unlensed"), ("lensed_" + name, _BLUE, "lensed"), (name, _BLUE, None)]
+        curves = [("unlensed_" + name, GREY, "unlensed"), ("lensed_" + name, BLUE, "lensed"), (name, BLUE, None)]
         for key, colour, label in curves:
             if key in differences:
                 values = np.asarray(differences[key])
                 axes.semilogx(np.arange(2, len(values)), values[2:], color=colour, lw=1.0, label=label)
         axes.set_xlim(2, len(values) - 1)
-        _label(axes, r"$\ell$", text)
-    panels[5].semilogx(k, np.asarray(differences["pk"]), color=_BLUE, lw=1.0)
-    _label(panels[5], r"$k\;[\mathrm{Mpc}^{-1}]$", r"$\Delta P/P$ at z = 0" + of)
+        label_axes(axes, r"$\ell$", text)
+    panels[5].semilogx(k, np.asarray(differences["pk"]), color=BLUE, lw=1.0)
+    label_axes(panels[5], r"$k\;[\mathrm{Mpc}^{-1}]$", r"$\Delta P/P$ at z = 0" + of)
     for axes in panels:
         axes.axhline(0.0, color="black", lw=0.5)
-        axes.axhline(5e-4, color=_RED, lw=0.8, ls=":", label="±5e-4")
-        axes.axhline(-5e-4, color=_RED, lw=0.8, ls=":")
+        axes.axhline(5e-4, color=RED, lw=0.8, ls=":", label="±5e-4")
+        axes.axhline(-5e-4, color=RED, lw=0.8, ls=":")
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
     panels[0].legend(frameon=False)
     if title:

@@ -1,0 +1,110 @@
+"""The classy-shaped class: settings, results under CLASS's names, and what it refuses by name."""
+
+import numpy as np
+import pytest
+from oracle.experiment import SMALL
+
+import boltzax
+from boltzax.compat import Class, CosmoComputationError, CosmoSevereError, MissingMethodError
+from boltzax.errors import NotImplementedParameterError
+
+SETTINGS = {
+    "output": "tCl,pCl,lCl,mPk", "lensing": "yes", "l_max_scalars": 400, "P_k_max_1/Mpc": 1.0, "H0": 68.0,
+    "omega_b": 0.0223, "omega_cdm": 0.119, "ln10^{10}A_s": 3.04, "n_s": 0.96, "tau_reio": 0.055, "N_ncdm": 1,
+    "m_ncdm": "0.06", "N_ur": 2.0328, "YHe": "BBN", "input_verbose": 1, "Omega_k": 0.0, "modes": "s",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def both():
+    """The class after compute, and what boltzax.solve returns for the same cosmology."""
+    cosmo = Class(precision=SMALL)
+    cosmo.set(SETTINGS)
+    cosmo.compute()
+    expected = boltzax.Cosmology(
+        h=0.68, omega_b=0.0223, omega_cdm=0.119, ln_A_s_1e10=3.04, n_s=0.96, tau_reio=0.055, m_ncdm=0.06, N_ur=2.0328
+    )
+    return cosmo, boltzax.solve(expected, boltzax.Outputs(l_max=400), SMALL)
+
+
+def test_spectra(both):
+    cosmo, results = both
+    for got, expected in ((cosmo.lensed_cl(), results.lensed_cl), (cosmo.raw_cl(), results.unlensed_cl)):
+        for name in ("tt", "te", "ee", "pp", "tp"):
+            np.testing.assert_allclose(got[name], getattr(expected, name), rtol=1e-10)
+    assert cosmo.lensed_cl(300)["ell"][-1] == 300
+    with pytest.raises(CosmoSevereError, match="l_max_scalars"):
+        cosmo.lensed_cl(401)
+
+
+def test_matter(both):
+    cosmo, results = both
+    k, z = np.array([0.01, 0.1]), np.array([0.0, 1.0])
+    P = np.asarray(results.pk_lin(k, z))
+    assert cosmo.pk(0.1, 1.0) == pytest.approx(P[1, 1], rel=1e-9)
+    assert cosmo.pk_cb_lin(0.1, 1.0) > cosmo.pk_lin(0.1, 1.0)
+    np.testing.assert_allclose(cosmo.get_pk_all(k, z), P, rtol=1e-9)
+    np.testing.assert_allclose(cosmo.get_pk_array(k, z, 2, 2), P.ravel(), rtol=1e-9)
+    assert cosmo.sigma(8.0, 0.0, h_units=True) == pytest.approx(cosmo.sigma8(), rel=1e-9)
+    assert cosmo.sigma(8.0, 0.0) > cosmo.sigma8()  # a smaller sphere
+    with pytest.raises(CosmoSevereError, match="k_max"):
+        cosmo.pk(50.0, 0.0)
+
+
+def test_background_and_thermodynamics(both):
+    cosmo = both[0]
+    assert cosmo.Hubble(0.0) * 299792.458 == pytest.approx(68.0, rel=1e-6)
+    assert cosmo.luminosity_distance(1.0) == pytest.approx(4.0 * cosmo.angular_distance(1.0))
+    assert cosmo.Om_m(0.0) == pytest.approx(cosmo.Omega_m(), rel=1e-9)
+    bg = cosmo.get_background()
+    assert bg["z"][-1] == pytest.approx(0.0, abs=1e-12) and bg["H [1/Mpc]"][-1] == pytest.approx(cosmo.Hubble(0.0))
+    total = sum(value for name, value in bg.items() if name.startswith("(.)rho") and name != "(.)rho_crit")
+    np.testing.assert_allclose(total, bg["(.)rho_crit"], rtol=1e-9)
+    th = cosmo.get_thermodynamics()
+    assert th["z"][np.argmax(np.where(th["z"] > 500, th["g [Mpc^-1]"], 0.0))] == pytest.approx(cosmo.z_rec(), rel=2e-3)
+
+
+def test_derived_parameters(both):
+    cosmo, results = both
+    names = ["100*theta_s", "sigma8", "Omega_m", "Neff", "rs_d", "z_d", "H0", "A_s", "m_ncdm_tot", "YHe"]
+    got = cosmo.get_current_derived_parameters(names)
+    assert got["100*theta_s"] == pytest.approx(float(results.derived.theta_s_100))
+    assert got["rs_d"] == cosmo.rs_drag() and got["H0"] == pytest.approx(68.0) and got["m_ncdm_tot"] == 0.06
+    assert got["A_s"] == pytest.approx(np.exp(3.04) * 1e-10)
+    with pytest.raises(CosmoSevereError, match="Gamma"):
+        cosmo.get_current_derived_parameters(["Gamma"])
+
+
+@pytest.mark.parametrize(
+    "setting, error, message",
+    [
+        ({"non linear": "halofit"}, NotImplementedParameterError, "non linear = halofit"),
+        ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
+        ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
+        ({"modes": "s,t"}, NotImplementedParameterError, "modes"),
+        ({"100*theta_s": 1.04}, NotImplementedParameterError, "theta_s"),
+        ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
+        ({"h": -1.0}, CosmoSevereError, "h = -1"),
+    ],
+)
+def test_settings_that_are_refused(setting, error, message):
+    cosmo = Class()
+    cosmo.set(setting)
+    with pytest.raises(error, match=message):
+        cosmo.compute()
+
+
+def test_methods_that_are_not_there_are_named():
+    with pytest.raises(MissingMethodError, match="'get_transfer'"):
+        Class().get_transfer()
+    assert not hasattr(Class(), "get_perturbations")
+    with pytest.raises(CosmoComputationError, match="compute"):
+        Class().lensed_cl()
+
+
+def test_setting_forgets_results_and_empty_forgets_settings():
+    cosmo = Class()
+    cosmo.set(h=0.7, output="tCl")
+    assert cosmo.pars == {"h": 0.7, "output": "tCl"} and not cosmo.state
+    cosmo.empty()
+    assert cosmo.pars == {}
