@@ -10,7 +10,7 @@ import time
 import pytest
 from harness.errors import Exit
 from harness.state import append, rows
-from toy_repository import COMMAND, git
+from toy_repository import COMMAND, FILES, git
 
 LIES = (
     "lie",
@@ -64,14 +64,15 @@ def test_no_lie_of_many_is_believed(toy, seed):
 def killed_run(toy, kills, seed):
     """A run whose harness is killed at random moments ends as if it had not been."""
     draw = random.Random(seed)
-    terms = iter(range(2, 8))
-    toy.acts(*[f"slow 0.4 {next(terms)}" for _ in range(6)], "finish 9")
-    command = toy.run_arguments("--max-iterations", "60")
+    toy.acts(*[f"slow 0.4 {min(2 + i // 2, 8)}" for i in range(kills)], "finish 9")
+    (toy.top / "harness.toml").write_text(FILES["harness.toml"].replace("unmoved = 4", "unmoved = 100"))
+    git(toy.top, "commit", "-q", "-a", "-m", "No stall")
+    command = toy.run_arguments("--max-iterations", "100")
     lines, commits, killed = [], set(), 0
     while True:
         process = subprocess.Popen(command, cwd=toy.top, env=toy.environment, stdout=subprocess.DEVNULL)
         try:
-            process.wait(draw.uniform(0.2, 2.5) if killed < kills else 120)
+            process.wait(draw.uniform(0.2, 1.5) if killed < kills else 120)
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
