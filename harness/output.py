@@ -11,14 +11,12 @@ _SECRET_TEXT = re.compile(
     rb"\bsk-[A-Za-z0-9_-]{16,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b"
     rb"|(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bAIza[0-9A-Za-z_-]{30,}"
 )
+_ANSWER = r"\b(?:API error|HTTP(?:/[\d.]+)?|status(?: code)?|error(?: code)?)\W{0,4}"
 _RATE = re.compile(
-    r"\b(?:API error|error|HTTP|status(?: code)?)\b[^\n]{0,12}\b429\b|rate_limit_error"
-    r"|rate limit(?:ed| reached| exceeded)|too many requests|usage limit reached",
+    _ANSWER + r"429\b|rate_limit_error|rate limit(?:ed| reached| exceeded)|too many requests|usage limit reached",
     re.IGNORECASE,
 )
-_OVERLOAD = re.compile(
-    r"\b(?:API error|error|HTTP|status(?: code)?)\b[^\n]{0,12}\b5(?:29|03)\b|overloaded_error", re.IGNORECASE
-)
+_OVERLOAD = re.compile(_ANSWER + r"5(?:29|03)\b|overloaded_error", re.IGNORECASE)
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

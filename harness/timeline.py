@@ -72,11 +72,10 @@ def choose(repo: Repo, config: Config, options: argparse.Namespace) -> list[tupl
     else:
         changing = repo.git("log", "--format=%H", options.range, "--", *config.judged).splitlines()
         wanted = set(labels) | set(changing[:: options.every] if options.every > 0 else changing[:1])
-    ordered = repo.git("log", "--reverse", "--topo-order", "--no-walk=sorted", "--format=%ct %H", *wanted).splitlines()
-    ordered = sorted(ordered, key=lambda row: int(row.split(" ")[0])) if ordered else []
-    if not ordered:
+    if not wanted:
         raise HarnessError("no commit to measure: give --commits, --every, or commits with a Milestone trailer")
-    return [(row.split(" ")[1], labels.get(row.split(" ")[1], "")) for row in ordered]
+    history = repo.git("rev-list", "--reverse", "--topo-order", *sorted(wanted)).splitlines()
+    return [(commit, labels.get(commit, "")) for commit in history if commit in wanted]
 
 
 def score(repo: Repo, folder: Folder, config: Config, judge: Judge, commit: str) -> tuple[dict[str, float], str]:

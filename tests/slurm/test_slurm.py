@@ -24,23 +24,23 @@ def ended(slurm, job):
 
 def test_the_loop_goes_on_through_two_requeues(slurm, toy):
     """Each allocation is warned 50 s before its limit of one minute; the agent works 4 s an iteration."""
-    toy.acts(*["slow 4 2"] * 5, "finish")
+    toy.acts(*(f"slow 4 {n}" for n in range(2, 9)))
     loop = ("agent", "--task", "Bring the sine under 1e-6", "--criterion", "criteria/good.toml", "--agent", COMMAND)
-    job = submit(slurm, toy, *loop, "--max-iterations", "9", HOURS="0.0167", WARNING="50")
+    job = submit(slurm, toy, *loop, HOURS="0.0167", WARNING="50")
     wait_for(lambda: (toy.folder / "last-prompt.md").exists(), 60)
     if shutil.which("tmux"):
         [session] = slurm.run("srun", f"--jobid={job}", "--overlap", "tmux", "list-sessions", "-F", "#S").splitlines()
         assert session == f"harness-{job}"
-    wait_for(lambda: ended(slurm, job), 300)
+    wait_for(lambda: slurm.job(job).get("Restarts") == "2", 200)
+    toy.acts("finish")
+    wait_for(lambda: ended(slurm, job), 100)
     out = (toy.folder / "slurm" / f"harness-{job}.out").read_text()
     assert slurm.job(job)["JobState"] == "COMPLETED", out
-    assert int(slurm.job(job)["Restarts"]) >= 2, out
     starts = toy.events("start")
     assert [row["slurm"]["RESTART_COUNT"] for row in starts][:3] == [None, "1", "2"]
     assert toy.verdicts()[-1] == "promise; good; promise accepted"
     assert len(toy.events("gate")) == 1 and toy.events("gate")[0]["passed"]
     assert len({row["run"] for row in toy.rows("events")}) == 1
-    assert toy.state["used"]["iterations"] <= 9
 
 
 SWEEP = '''"""Stands for the oracle's sweep: a file for each point of a part."""
@@ -75,11 +75,12 @@ def test_an_array_completes_after_one_task_is_cancelled_and_submitted_again(slur
 
 def test_a_chain_is_requeued_before_its_limit(slurm, toy):
     file = toy.top.parent / "chain.txt"
-    step = f"trap 'exit 1' TERM; for i in $(seq 8); do sleep 2 & wait $!; echo $i >>{file}; [ $(wc -l <{file}) -lt 9 ] || exit 0; done"
+    step = f"trap 'exit 1' TERM; while [ $(cat {file} | wc -l) -lt 25 ]; do sleep 2 & wait $!; echo . >>{file}; done"
+    file.touch()
     job = submit(slurm, toy, "chain", "bash", "-c", step, CHAIN_HOURS="0.0167", WARNING="50")
     wait_for(lambda: ended(slurm, job), 200)
     assert slurm.job(job)["JobState"] == "COMPLETED" and int(slurm.job(job)["Restarts"]) >= 1
-    assert len(file.read_text().splitlines()) == 9
+    assert len(file.read_text().splitlines()) == 25
 
 
 @pytest.mark.parametrize(("arguments", "words"), [((), "say what"), (("agent",), "needs arguments")])
