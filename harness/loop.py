@@ -261,6 +261,9 @@ class Loop:
             **os.environ, "HARNESS_FOLDER": str(self.folder.root), "HARNESS_ITERATION": str(self.state.iteration),
             "HARNESS_PROMPT": str(self._log("prompt")), "HARNESS_PROMISE": self.state.promise,
         }  # fmt: skip
+        # the worktree's package, not one that is installed from elsewhere
+        paths = [str(self.folder.worktree / p) for p in self.config.pythonpath]
+        environment["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [environment.get("PYTHONPATH")])])
         timeout = min(self.options.iteration_timeout, max(self.state.left("hours") * 3600, 1.0))
         done = run(
             shlex.split(self.options.agent), self.folder.worktree, environment, self._log("agent"), timeout,

@@ -108,6 +108,11 @@ def nothing():
     print("I looked around.")
 
 
+def imports():
+    done = subprocess.run([sys.executable, "-c", "import toy; print(toy.__file__)"], capture_output=True, text=True)
+    print(done.stdout, done.stderr)
+
+
 def leave():
     """Works but does not commit."""
     terms(5)

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from harness.errors import Exit
 from toy_repository import COMMAND, ended, git, wait_for
+
+from harness.errors import Exit
 
 
 def untouched(toy):
@@ -104,6 +105,12 @@ def test_slow_drift_cannot_hide_in_the_noise(toy):
     )
     ended(toy.run(offset("5.0e-4"), offset("5.2e-4"), offset("5.4e-4"), more=("--max-iterations", "3")), Exit.BUDGET)
     assert [("regression" in verdict) for verdict in toy.verdicts()] == [False, False, True]
+
+
+def test_the_agent_imports_the_package_of_its_worktree(toy):
+    toy.environment["PYTHONPATH"] = f"{toy.environment['PYTHONPATH']}:{toy.top / 'src'}"  # as an editable install does
+    done = toy.run("imports", more=("--max-iterations", "1"))
+    assert str(toy.folder / "worktree" / "src" / "toy") in done.stdout
 
 
 def test_a_failing_test_is_not_merged(toy):

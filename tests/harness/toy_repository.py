@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -212,3 +213,14 @@ def wait_for(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def with_slurm(folder: Path) -> Toy:
+    """A toy repository with this repository's harness and slurm folders, as users have them."""
+    toy = Toy(folder)
+    for name in ("harness", "slurm"):
+        shutil.copytree(ROOT / name, toy.top / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (toy.top / ".gitignore").write_text("__pycache__/\n/out/\n")
+    git(toy.top, "add", "-A")
+    git(toy.top, "commit", "-q", "-m", "Harness and Slurm files")
+    return toy

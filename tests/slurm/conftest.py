@@ -1,7 +1,6 @@
 """A real Slurm of one node, where the machine has its programs."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "harness")]
 
 import node as slurm_node  # noqa: E402
-from toy_repository import ROOT, Toy, git  # noqa: E402
+from toy_repository import with_slurm  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +29,5 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def toy(tmp_path):
-    """A toy repository with this repository's harness and slurm folders, as users have them."""
-    toy = Toy(tmp_path)
-    for name in ("harness", "slurm"):
-        shutil.copytree(ROOT / name, toy.top / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (toy.top / ".gitignore").write_text("__pycache__/\n/out/\n")
-    git(toy.top, "add", "-A")
-    git(toy.top, "commit", "-q", "-m", "Harness and Slurm files")
-    return toy
+    """A fresh toy repository with slurm files."""
+    return with_slurm(tmp_path)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from toy_repository import COMMAND, ROOT, wait_for
+from toy_repository import COMMAND, ROOT, wait_for, with_slurm
 
 pytestmark = pytest.mark.slurm
 
@@ -22,11 +22,24 @@ def ended(slurm, job):
     return slurm.job(job).get("JobState") in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 
-def test_the_loop_goes_on_through_two_requeues(slurm, toy):
-    """Each allocation is warned 50 s before its limit of one minute; the agent works 4 s an iteration."""
+SHORT = {"HOURS": "0.0167", "CHAIN_HOURS": "0.0167", "WARNING": "50"}  # warned 10 s after the start of a minute
+
+
+@pytest.fixture(scope="module")
+def chain(slurm, tmp_path_factory):
+    """(job, file): a chain that adds a line to a file every 2 s, to 25; runs beside the loop."""
+    toy = with_slurm(tmp_path_factory.mktemp("chain"))
+    file = toy.top.parent / "chain.txt"
+    file.touch()
+    step = f"trap 'exit 1' TERM; while [ $(cat {file} | wc -l) -lt 25 ]; do sleep 2 & wait $!; echo . >>{file}; done"
+    return submit(slurm, toy, "chain", "bash", "-c", step, **SHORT), file
+
+
+def test_the_loop_goes_on_through_two_requeues(slurm, toy, chain):
+    """The agent works 4 s an iteration, and finishes after the second requeue."""
     toy.acts(*(f"slow 4 {n}" for n in range(2, 9)))
     loop = ("agent", "--task", "Bring the sine under 1e-6", "--criterion", "criteria/good.toml", "--agent", COMMAND)
-    job = submit(slurm, toy, *loop, HOURS="0.0167", WARNING="50")
+    job = submit(slurm, toy, *loop, **SHORT)
     wait_for(lambda: (toy.folder / "last-prompt.md").exists(), 60)
     if shutil.which("tmux"):
         [session] = slurm.run("srun", f"--jobid={job}", "--overlap", "tmux", "list-sessions", "-F", "#S").splitlines()
@@ -73,11 +86,8 @@ def test_an_array_completes_after_one_task_is_cancelled_and_submitted_again(slur
     assert {int(f.stem) for f in out.glob("[0-9]*.txt")} == set(range(8))
 
 
-def test_a_chain_is_requeued_before_its_limit(slurm, toy):
-    file = toy.top.parent / "chain.txt"
-    step = f"trap 'exit 1' TERM; while [ $(cat {file} | wc -l) -lt 25 ]; do sleep 2 & wait $!; echo . >>{file}; done"
-    file.touch()
-    job = submit(slurm, toy, "chain", "bash", "-c", step, CHAIN_HOURS="0.0167", WARNING="50")
+def test_a_chain_is_requeued_before_its_limit(slurm, chain):
+    job, file = chain
     wait_for(lambda: ended(slurm, job), 200)
     assert slurm.job(job)["JobState"] == "COMPLETED" and int(slurm.job(job)["Restarts"]) >= 1
     assert len(file.read_text().splitlines()) == 25
