@@ -11,9 +11,10 @@ from pathlib import Path
 
 from harness import changelog, config, process, steer, timeline
 from harness.errors import Exit, HarnessError
+from harness.ledger import Ledger
 from harness.loop import Loop, Options
 from harness.repo import Repo
-from harness.state import Folder, State, lock
+from harness.state import Folder, State, lock, write_atomically
 
 BUDGETS = {"max_iterations": "iterations", "budget_hours": "hours", "budget_usd": "usd", "budget_tokens": "tokens"}
 
@@ -50,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
     log = commands.add_parser("changelog", help="check the form of CHANGELOG.md")
     log.add_argument("--base", metavar="REV", help="also what must not have changed since")
+    log.add_argument(
+        "--measure", action="store_true", help="first measure the present commit and write the status table"
+    )
     timeline.arguments(commands.add_parser("timeline", help="accuracy of chosen commits, measured now, as a plot"))
     return parser
 
@@ -90,7 +94,7 @@ def _run(repo: Repo, options: argparse.Namespace) -> int:
         elif state.phase == "finished":
             state.phase, state.outcome, state.crashes = "idle", "", 0
         given = Options(options.agent, 60 * options.iteration_timeout, options.backoff)
-        return Loop(repo, folder, settings, state, given).run()
+        return Loop(Ledger(repo, folder, settings, state), given).run()
 
 
 def _task(given: str) -> str:
@@ -225,6 +229,11 @@ def _changelog(repo: Repo, options: argparse.Namespace) -> int:
     path = repo.top / changelog.FILE
     if not path.is_file():
         raise HarnessError(f"{path} is missing")
+    if options.measure:
+        [point] = timeline.measure(repo, _settings(repo, repo.commit()), [(repo.commit(), "")])
+        if point.reason:
+            raise HarnessError(point.reason)
+        write_atomically(path, changelog.with_status(path.read_text(), point.metrics, point.commit))
     before = repo.read(repo.commit(options.base), changelog.FILE) if options.base else None
     found = changelog.problems(path.read_text(), before)
     print("\n".join(found) if found else f"{changelog.FILE} has the form")

@@ -64,7 +64,8 @@ def status(repo: Repo, folder: Folder, config: Config | None) -> dict[str, Any]:
     state = State.load(folder.state)
     if state is None:
         raise HarnessError(f"there is no run in {folder.root}: start one with `python -m harness run --task ...`")
-    required = tomllib.loads(repo.read(state.base, state.criterion) or "").get("tolerance", {})
+    required = tomllib.loads(repo.read(state.base, state.criterion) or "").get("tolerance")
+    required = required if isinstance(required, dict) else {}
     judged = [row for row in rows(folder.events) if row.get("run") == state.run and row.get("event") == "judged"]
     return {
         "run": state.run,

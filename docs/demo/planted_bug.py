@@ -6,13 +6,18 @@ beside this file until the gate accepts the repair, and draws the timeline from 
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE, RIGHT, WRONG = "src/boltzax/sources.py", "S_T - 3.0 * (S_P_prime", "S_T - (S_P_prime"
-GUARD = '"tests/test_sources.py", '  # left out of the quick tests, so that the bug can have slipped in
+# quick tests that the bug can have slipped past, and a gate that needs no CLASS run
+COMMANDS = {
+    "tests": '["{python}", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/test_errors.py"]',
+    "gate": '["{python}", "docs/demo/table_gate.py", "{criterion}", "{out}", "{seed}"]',
+}
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -22,12 +27,18 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def plant(clone: Path) -> None:
-    """Commit the bug."""
-    for name, old, new in ((SOURCE, RIGHT, WRONG), ("harness.toml", GUARD, "")):
-        text = (clone / name).read_text()
-        if text.count(old) != 1:
-            sys.exit(f"{name} no longer holds {old!r}: the demonstration must be adapted")
-        (clone / name).write_text(text.replace(old, new))
+    """Commit the bug and, beside it, the demonstration's commands."""
+    settings = (clone / "harness.toml").read_text().replace('"oracle/",', '"oracle/", "docs/demo/",', 1)
+    for name, words in COMMANDS.items():
+        settings = re.sub(
+            rf"^{name} = \[.*?\]$", lambda _, w=words, n=name: f"{n} = {w}", settings, count=1, flags=re.M | re.S
+        )
+    (clone / "harness.toml").write_text(settings)
+    git(clone, "commit", "-q", "-a", "-m", "Commands of the demonstration")
+    text = (clone / SOURCE).read_text()
+    if text.count(RIGHT) != 1:
+        sys.exit(f"{SOURCE} no longer holds {RIGHT!r}: the demonstration must be adapted")
+    (clone / SOURCE).write_text(text.replace(RIGHT, WRONG))
     git(clone, "commit", "-q", "-a", "-m", "Simplify a source term", "-m", "Milestone: bug planted")
 
 
@@ -38,26 +49,17 @@ def main() -> int:
     clone = parser.parse_args().folder.resolve()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     git(clone, "checkout", "-q", "-B", "main")
-    before = git(clone, "rev-parse", "HEAD")
     plant(clone)
     harness = [sys.executable, "-m", "harness"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(clone / "src"), str(clone)])}
-    agent = f"{sys.executable} {Path(__file__).resolve().parent / 'repair_agent.py'}"
-    task = "TT departs from the reference by more than 0.2%. Find the first stage that departs and repair it."
+    agent = f"{sys.executable} {clone / 'docs/demo/repair_agent.py'}"
+    task = "TT departs from CLASS by more than 0.2%. Find the first stage that departs and repair it."
     given = ["--task", task, "--criterion", "docs/demo/criterion.toml", "--agent", agent, "--max-iterations", "6"]
     code = subprocess.run([*harness, "run", *given], cwd=clone, env=environment).returncode
     subprocess.run([*harness, "status"], cwd=clone, env=environment)
-    attempts = git(clone, "for-each-ref", "--format=%(objectname)", "refs/harness").splitlines()
-    good = git(
-        clone,
-        "log",
-        "--format=%H",
-        "--author=agent",
-        f"main..{git(clone, 'for-each-ref', '--format=%(refname)', 'refs/heads/harness')}",
-    )
-    chosen = [before, "main", *attempts, *good.splitlines()]
-    plot = ["timeline", "--commits", *chosen, "--range", "--all", "--out", "timeline.png", "--json", "timeline.json"]
-    subprocess.run([*harness, *plot], cwd=clone, env=environment, check=True)
+    tried = git(clone, "log", "--all", "--format=%H", "--author=agent").splitlines()
+    plot = ["timeline", "--commits", "main~1", "main", *tried, "--range", "--all", "--out", "timeline.png"]
+    subprocess.run([*harness, *plot, "--json", "timeline.json"], cwd=clone, env=environment, check=True)
     return code
 
 

@@ -210,6 +210,12 @@ def test_timeline_measures_each_commit_once(toy):
     assert len(list((toy.folder / "scores").iterdir())) == 8
 
 
+def test_the_status_table_is_written_from_a_measurement(toy):
+    assert toy.harness("changelog", "--measure").returncode == 0
+    assert f"| sine | 5.0e-01 | `{toy.base[:9]}` |" in (toy.top / "CHANGELOG.md").read_text()
+    assert toy.harness("changelog", "--base", "HEAD").returncode == 1  # edited since
+
+
 def test_timeline_refuses_bad_input(toy):
     for arguments, words in (
         (("--commits", "nonsense"), "nonsense is not a commit"),
