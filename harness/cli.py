@@ -162,7 +162,7 @@ def _new(repo: Repo, task: str | None, options: argparse.Namespace) -> State:
     criterion = _criterion(repo, base, options.criterion)
     run = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
     return State(
-        run=run, base=base, task=task, criterion=criterion, promise=word, branch=f"harness/{run}",
+        run=run, base=base, task=task, criterion=criterion, promise=word, branch=f"harness-{run}",
         allow=options.allow, last_good=base,
     )  # fmt: skip
 

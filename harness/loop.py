@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from harness import prompt, steer
-from harness.errors import Exit, Interrupted
+from harness.errors import Exit, HarnessError, Interrupted
 from harness.judge import Judge
 from harness.ledger import Ledger
 from harness.output import BUSY, classify
@@ -154,16 +154,16 @@ class Loop:
         waits = 0
         while True:
             ended = self._start_agent()
-            changed = self._head() != self.state.last_good or self.repo.uncommitted(self.folder.worktree) is not None
+            changed = self._left() != (self.state.last_good, None)
             kind = classify(ended.code, ended.timed_out, ended.ended_by, ended.reading, ended.tail, changed)
             if kind not in BUSY or waits >= MAX_BUSY or self.folder.stop.exists():
                 break
-            pause = min(self.options.backoff * 2**waits, LONGEST_WAIT)
-            if pause / 3600 >= self.state.left("hours"):
-                break
+            pause = min(self.options.backoff * 2**waits, LONGEST_WAIT, 3600 * self.state.left("hours"))
             self.ledger.event("busy", kind=kind, wait=pause)
             self.ledger.tell(f"agent {kind}; waiting {pause:.0f} s")
             self.ledger.wait(pause)
+            if self.state.left("hours") <= 0:
+                break
             waits += 1
         if kind == "interrupted":
             raise Interrupted
@@ -188,6 +188,8 @@ class Loop:
         used.usd += reading.usd
         used.tokens += reading.tokens
         used.reported |= reading.reported
+        if not used.reported and {"usd", "tokens"} & set(self.state.budget):
+            self.ledger.tell("warning: the agent reports no cost, which its budget needs; see docs/harness.md")
         self.ledger.save()
         self.ledger.event(
             "agent", code=done.code, seconds=round(done.seconds, 1), usd=reading.usd, tokens=reading.tokens
@@ -199,13 +201,19 @@ class Loop:
             return "stopped"
         return self.ledger.watch()
 
-    def _head(self) -> str:
-        return self.repo.commit("HEAD", cwd=self.folder.worktree)
+    def _left(self) -> tuple[str, str | None]:
+        """The agent's last commit, and a commit of what it did not commit; of a broken worktree nothing."""
+        try:
+            if self.repo.intact(self.folder.worktree):
+                return self.repo.commit("HEAD", cwd=self.folder.worktree), self.repo.uncommitted(self.folder.worktree)
+        except HarnessError as error:
+            self.ledger.tell(f"the agent left its worktree broken: {error}")
+        return self.state.last_good, None
 
     def _agent_ended(self, kind: str, promised: bool) -> None:
         """Take up what the agent left: its last commit, and beside it what it did not commit, as a ref."""
         st = self.state
-        head, left = self._head(), self.repo.uncommitted(self.folder.worktree)
+        head, left = self._left()
         self.ledger.save(feedback=[])
         if left:
             ref = self.ledger.keep(left, "uncommitted")

@@ -164,10 +164,16 @@ class Repo:
             return None
         return self.git("commit-tree", tree, "-p", head, "-m", "Left uncommitted")
 
+    def intact(self, folder: Path) -> bool:
+        """Whether a folder is a worktree of its own."""
+        if not folder.is_dir():
+            return False
+        found = self._run(["rev-parse", "--show-toplevel"], folder, check=False)
+        return found.returncode == 0 and Path(found.stdout.decode().rstrip("\n")) == folder.resolve()
+
     def worktree(self, folder: Path, branch: str, commit: str) -> None:
         """Put a worktree of `branch`, clean and at `commit`, into a folder; what it held before is gone."""
-        known = self._run(["rev-parse", "--show-toplevel"], folder, check=False) if folder.is_dir() else None
-        if known is None or known.returncode or Path(known.stdout.decode().rstrip("\n")) != folder.resolve():
+        if not self.intact(folder):
             shutil.rmtree(folder, ignore_errors=True)
             self.git("worktree", "prune")
             self.git("worktree", "add", "-q", "-f", "--detach", str(folder), commit)

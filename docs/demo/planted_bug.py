@@ -58,7 +58,7 @@ def main() -> int:
     code = subprocess.run([*harness, "run", *given], cwd=clone, env=environment).returncode
     subprocess.run([*harness, "status"], cwd=clone, env=environment)
     tried = git(clone, "log", "--all", "--format=%H", "--author=agent").splitlines()
-    plot = ["timeline", "--commits", "main~1", "main", *tried, "--range", "--all", "--out", "timeline.png"]
+    plot = ["timeline", "--commits", "main~1", "main", *tried, "--range=--all", "--out", "timeline.png"]
     subprocess.run([*harness, *plot, "--json", "timeline.json"], cwd=clone, env=environment, check=True)
     return code
 

@@ -2,8 +2,8 @@
 
 One hypothesis an iteration, as CLAUDE.md asks. It compares every stage with CLASS (`python -m oracle.accuracy`:
 expansion, recombination, matter, polarisation, temperature, lensing), takes the first that departs, and changes one
-factor in that stage's equations; which ones have been tried stands under "Tried and failed" in CHANGELOG.md, written there by the
-harness. When no stage departs any more it makes its promise.
+factor in that stage's equations; which ones have been tried stands under "Tried and failed" in CHANGELOG.md, written
+there by the harness. When no stage departs any more it makes its promise.
 """
 
 import json

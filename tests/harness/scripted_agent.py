@@ -5,6 +5,7 @@ act needs beyond its name follows it on the line.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,16 @@ def nothing():
 def imports():
     done = subprocess.run([sys.executable, "-c", "import toy; print(toy.__file__)"], capture_output=True, text=True)
     print(done.stdout, done.stderr)
+
+
+def vanish():
+    """Removes its own worktree."""
+    shutil.rmtree(os.getcwd())
+
+
+def unborn():
+    git("checkout", "-q", "--orphan", f"new-{time.time_ns()}")
+    print(TAG)
 
 
 def leave():

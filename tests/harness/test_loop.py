@@ -223,6 +223,11 @@ def test_a_rewritten_history_is_refused(toy):
     assert git(toy.top, "rev-parse", toy.state["branch"]) == toy.base
 
 
+def test_a_broken_worktree_is_replaced(toy):
+    ended(toy.run("vanish", "unborn", "finish"), Exit.ACCEPTED)
+    assert [gate["passed"] for gate in toy.events("gate")] == [False, True]
+
+
 def test_commits_on_a_branch_of_the_agents_own_count(toy):
     ended(toy.run("elsewhere"), Exit.ACCEPTED)
     assert "TERMS = 9" in toy.show("src/toy/model.py")
