@@ -15,6 +15,8 @@ class Scales:
 
     def __init__(self, ledger: Ledger, judge: Judge):
         self.ledger, self.judge = ledger, judge
+        # what an earlier process of this run measured; read before an agent of this one could write there
+        self._measured = [row for row in rows(ledger.folder.metrics) if row.get("run") == ledger.state.run]
 
     def measure_start(self) -> None:
         """The metrics of the base revision, which every later one is compared with."""
@@ -30,9 +32,9 @@ class Scales:
             self.ledger.tell(f"warning: {found.reason}")
 
     def _measure(self, commit: str) -> Check:
-        """Metrics of a commit; a measurement that this iteration already wrote is not repeated."""
+        """Metrics of a commit; a measurement that a killed process wrote in this iteration is not repeated."""
         here = {"run": self.ledger.state.run, "iteration": self.ledger.state.iteration, "commit": commit}
-        for row in rows(self.ledger.folder.metrics):
+        for row in self._measured:
             if here.items() <= row.items():
                 values = {name: float("nan") if v is None else v for name, v in row["metrics"].items()}
                 return Check(not row["reason"], row["reason"], values)
@@ -53,13 +55,13 @@ class Scales:
         identity = self.judge.identity(new)
         refusal, found = self._faults(new, identity)
         if refusal:
-            self._refuse(refusal, new, identity, found)
+            self._refuse(refusal, new, identity)
         else:
             self._advance(new, identity, found)
         return refusal.partition("\n")[0]
 
     def _faults(self, new: str, identity: str) -> tuple[str, Check | None]:
-        """Why a commit cannot stand, or an empty string, and its metrics where they were measured."""
+        """Why a commit cannot stand, or an empty string, and its metrics if they were measured and stand."""
         st = self.ledger.state
         if not self.ledger.repo.is_ancestor(st.last_good, new):
             return "the history was rewritten: commit on top of the last good commit", None
@@ -83,10 +85,10 @@ class Scales:
         worse = [n for n, v in found.data.items() if n in st.best and self.ledger.config.worse(n, v, st.best[n])]
         if worse:
             figures = "; ".join(f"{n} {st.best[n]:.3g} -> {found.data[n]:.3g}" for n in worse)
-            return f"regression: {figures}" + (f"\n{found.reason}" if found.reason else ""), found
+            return f"regression: {figures}" + (f" ({found.reason})" if found.reason else ""), None
         return "", found
 
-    def _refuse(self, refusal: str, new: str, identity: str, found: Check | None) -> None:
+    def _refuse(self, refusal: str, new: str, identity: str) -> None:
         """Keep the attempt as a ref, stay at the last good commit, and tell the next prompt."""
         st = self.ledger.state
         ref = self.ledger.keep(new)
@@ -114,8 +116,8 @@ class Scales:
             return st.last_good
         subjects = [row.partition(" ")[2] for row in self.ledger.repo.subjects(st.last_good, new)[-3:]]
         what = "; ".join(filter(None, subjects)) or "a change without a message"
-        first = refusal.replace("\n", " ").partition(": ")
-        figure = first[2] if first[0] == "regression" else f"1 or more tests fail ({first[2][-120:]})"
+        lines = refusal.splitlines()
+        figure = lines[0].partition(": ")[2] if len(lines) == 1 else f"at least 1 quick test fails; {lines[-1][:120]}"
         text = changelog.with_failure(text, new, what, figure)
         return self.ledger.repo.commit_file(st.last_good, changelog.FILE, text, f"Tried and failed: {what[:60]}")
 
@@ -124,7 +126,7 @@ class Scales:
         st = self.ledger.state
         metrics = found.data if found else st.metrics
         moved = any(n not in st.best or self.ledger.config.better(n, v, st.best[n]) for n, v in metrics.items())
-        best = {n: min(v, st.best.get(n, v)) for n, v in metrics.items() if v == v}
+        best = st.best | {n: min(v, st.best.get(n, v)) for n, v in metrics.items() if v == v}
         good, text = new, self.ledger.repo.read(new, changelog.FILE)
         if found and text is not None and not changelog.problems(text):
             table = changelog.with_status(text, metrics, new)

@@ -66,6 +66,20 @@ def undo(path):
     commit("take it back")
 
 
+def forge():
+    """Makes the series worse and writes a measurement of its own beside the harness's."""
+    import json  # not above: other acts shadow it
+
+    terms(1)
+    commit("forged")
+    folder, head = Path(os.environ["HARNESS_FOLDER"]), subprocess.check_output(["git", "rev-parse", "HEAD"], text=True)
+    run = json.loads((folder / "state.json").read_text())["run"]
+    row = {"run": run, "iteration": int(os.environ["HARNESS_ITERATION"]), "commit": head.strip(), "reason": ""}
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(row | {"metrics": {"sine": 1e-15}}) + "\n")
+    print(TAG)
+
+
 def regress(number="1"):
     terms(number)
     commit("faster")

@@ -98,6 +98,11 @@ def test_a_regression_is_kept_as_a_ref_and_not_merged(toy):
     assert git(toy.top, "rev-parse", ref)[:9] in failed and "faster: sine" in failed
 
 
+def test_a_forged_measurement_is_not_read(toy):
+    ended(toy.run("improve 3", "forge", more=("--max-iterations", "2")), Exit.BUDGET)
+    assert toy.verdicts()[1].startswith("promise; regression: sine ")
+
+
 def test_slow_drift_cannot_hide_in_the_noise(toy):
     """Each step lies within the noise of the last one, not of the best."""
     offset = lambda e: (
