@@ -20,7 +20,8 @@ from harness.output import Redactor
 from harness.repo import Repo
 from harness.state import Folder, write_atomically
 
-PANELS = ("lensed_tt", "lensed_ee", "lensed_te", "lensed_pp")  # drawn unless --metrics names others
+# drawn unless --metrics names others, with their names in the plot
+PANELS = {"lensed_tt": "TT", "lensed_ee": "EE", "lensed_te": "TE", "lensed_pp": r"$\phi\phi$"}
 TRAILER = "Milestone"
 
 
@@ -33,6 +34,7 @@ class Point:
     label: str
     metrics: dict[str, float]
     reason: str = ""
+    merged: bool = True  # whether a branch holds it; a refused attempt is held by none
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +111,8 @@ def measure(repo: Repo, config: Config, chosen: list[tuple[str, str]]) -> list[P
         start = time.monotonic()
         metrics, reason = score(repo, folder, config, judge, commit)
         date, subject = repo.git("log", "-1", "--format=%ct %s", commit).split(" ", 1)
-        points.append(Point(commit, float(date), label, metrics, reason))
+        merged = bool(repo.git("for-each-ref", "--contains", commit, "refs/heads", "refs/remotes", "refs/tags"))
+        points.append(Point(commit, float(date), label, metrics, reason, merged or commit == judge.base))
         figures = ", ".join(f"{n} {v:.1e}" for n, v in metrics.items() if not math.isnan(v)) or reason.splitlines()[0]
         print(
             f"{i + 1}/{len(chosen)} {commit[:9]} {subject[:50]}: {figures} ({time.monotonic() - start:.0f} s)",
@@ -119,7 +122,8 @@ def measure(repo: Repo, config: Config, chosen: list[tuple[str, str]]) -> list[P
 
 
 def draw(points: list[Point], names: list[str], x: str, path: Path) -> None:
-    """The plot: each metric over commits or dates, logarithmic, milestones labelled, commits without number marked."""
+    """The plot: each metric over commits or dates, logarithmic; a line through what is merged, crosses for refused
+    attempts, grey bars for commits without numbers, milestones by name."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -127,25 +131,30 @@ def draw(points: list[Point], names: list[str], x: str, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 4.5), constrained_layout=True)
-    at = [p.date / 86400 for p in points] if x == "date" else list(range(len(points)))
-    for name in names:
-        values = [p.metrics.get(name, float("nan")) for p in points]
-        axis.plot(at, values, "o-", ms=4, lw=1.2, label=name)
+    at = [p.date / 86400 for p in points] if x == "date" else [float(i) for i in range(len(points))]
+    for i, name in enumerate(names):
+        line = [(w, p.metrics.get(name, float("nan"))) for w, p in zip(at, points, strict=True) if p.merged]
+        crosses = [(w, p.metrics.get(name, float("nan"))) for w, p in zip(at, points, strict=True) if not p.merged]
+        axis.plot(*zip(*line, strict=True), "o-", color=f"C{i}", ms=4, lw=1.2, label=PANELS.get(name, name))
+        if crosses:
+            axis.plot(*zip(*crosses, strict=True), "x", color=f"C{i}", ms=7)
     for where, point in zip(at, points, strict=True):
         if all(math.isnan(point.metrics.get(name, float("nan"))) for name in names):
-            axis.axvline(where, color="0.8", lw=4, zorder=0)
+            axis.axvline(where, color="0.85", lw=6, zorder=0)
         if point.label:
             axis.axvline(where, color="0.6", lw=0.6, ls=":")
-            axis.text(
-                where, 1.01, point.label, transform=axis.get_xaxis_transform(), rotation=20, fontsize=8, ha="left"
-            )
+            text = point.label if point.merged else f"{point.label} (refused)"
+            style = {"rotation": 90, "fontsize": 8, "ha": "right", "va": "top", "color": "0.3"}
+            axis.text(where, 0.98, text, transform=axis.get_xaxis_transform(), **style)
     if x == "date":
         axis.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axis.xaxis.get_major_locator()))
     else:
         axis.set_xticks(at, [p.commit[:7] for p in points], rotation=60, fontsize=7)
+        axis.set_xlim(-0.4, len(points) - 0.6)
     axis.set(yscale="log", ylabel="largest relative error")
+    axis.set_ylim(axis.get_ylim()[0], axis.get_ylim()[1] * 10)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left")
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, dpi=90, format=path.suffix.lstrip(".") or "png")
     temporary.replace(path)
