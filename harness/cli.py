@@ -92,7 +92,8 @@ def _run(repo: Repo, options: argparse.Namespace) -> int:
             state.save(folder.state)
             folder.stop.unlink(missing_ok=True)
         elif state.phase == "finished":
-            state.phase, state.outcome, state.crashes = "idle", "", 0
+            state.phase, state.outcome, state.reviewed = "idle", "", False
+            state.unmoved = state.empty = state.repeated = state.crashes = 0
         given = Options(options.agent, 60 * options.iteration_timeout, options.backoff)
         return Loop(Ledger(repo, folder, settings, state), given).run()
 

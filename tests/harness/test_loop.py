@@ -180,6 +180,8 @@ def test_no_change_asks_for_a_review_and_then_stops(toy):
     assert review["iteration"] == 2 and "nothing committed" in review["reason"]
     prompt = (toy.folder / "logs" / toy.state["run"] / "0003-prompt.log").read_text()
     assert "# Review" in prompt and "stage series: departs first" in prompt
+    toy.acts("finish")
+    ended(toy.harness("run", "--agent", COMMAND), Exit.ACCEPTED)  # somebody gave it another chance
 
 
 def test_the_same_refused_change_again_stalls(toy):
