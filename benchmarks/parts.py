@@ -15,9 +15,7 @@ HERE = Path(__file__).resolve().parent
 TASKS = ("value", "jacobian", "gradient")
 FAMILIES = {
     "number of k modes (n_k_cmb)": [{"n_k_cmb": n} for n in (85, 120, 170, 240, 340)],
-    "hierarchy size (l_max_g, l_max_pol_g, l_max_ur, 3/2 l_max_ncdm)": [
-        {"l_max_g": n, "l_max_pol_g": n, "l_max_ur": n, "l_max_ncdm": 2 * n // 3} for n in (12, 18, 24, 36, 48)
-    ],
+    "exponentials of the hierarchies (n_tail)": [{"n_tail": n} for n in (4, 6, 8, 12, 16)],
     "momenta (n_q)": [{"n_q": n} for n in (3, 5, 8, 12)],
 }
 L_MAX = (1250, 1800, 2500, 3500, 5000)

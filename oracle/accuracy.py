@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracle import codes
 from oracle import reference as ref
 from oracle.compare import cl_error, compare_spectra, compare_values, prefixed, table
-from oracle.witnesses import camb_default, class_default
+from oracle.docs import update_docs
 
 L_MAX = 2500
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
-BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
 
 
 class Requirement(NamedTuple):
@@ -66,27 +65,6 @@ def bound(requirement: Requirement, point: str) -> float:
     return requirement.bound * (2.0 if point in ref.VARIATIONS else 1.0)
 
 
-def boltzax_flat(name: str, results: Any) -> dict[str, np.ndarray]:
-    """Results of boltzax at a point in the form of `oracle.reference.spectra`."""
-    flat = {f"lensed_{x}": np.asarray(getattr(results.lensed_cl, x)) for x in ("tt", "te", "ee", "bb", "pp", "tp")}
-    flat |= {f"unlensed_{x}": np.asarray(getattr(results.unlensed_cl, x)) for x in ("tt", "te", "ee")}
-    k = ref.K_H * ref.POINTS[name]["h"]
-    for key, species in (("pk", "m"), ("pk_cb", "cb")):
-        flat[key] = np.array([_matter_power(results, k, z, species) for z in ref.Z_PK])
-    return flat
-
-
-def _matter_power(results: Any, k: np.ndarray, z: float, species: str) -> np.ndarray:
-    """P(k, z); nan, which misses every bound, where boltzax refuses a k of the tables."""
-    from boltzax.errors import BoltzaxError
-
-    try:
-        return np.asarray(results.pk_lin(k, z, species=species))
-    except BoltzaxError as error:
-        print(error, file=sys.stderr)
-        return np.full(k.shape, np.nan)
-
-
 def stage_errors(
     background: Any, thermodynamics: Any, stage: Mapping[str, np.ndarray], theta_s_100: float
 ) -> dict[str, dict[str, float]]:
@@ -129,7 +107,7 @@ def point_report(name: str, results: Any) -> dict[str, Any]:
     """Every error of boltzax's Results at one point."""
     reference = ref.load_spectra(name)
     stage = reference if name in ref.VARIATIONS else ref.load_stages(name)
-    report = spectra_report(boltzax_flat(name, results), reference)
+    report = spectra_report(codes.flatten(results), reference)
     return report | stage_errors(
         results.background, results.thermodynamics, stage, float(reference["derived_100*theta_s"])
     )
@@ -153,16 +131,15 @@ def misses(report: Mapping[str, Any], point: str) -> list[str]:
     return out
 
 
-def _others(name: str) -> dict[str, dict[str, Any]]:
-    """Reports of the other codes at their defaults, where they are installed."""
-    reference = ref.load_spectra(name)
-    runs = {"classy default": class_default, "CAMB default": camb_default}
-    reports = {}
-    for label, run in runs.items():
-        flat = run(name, L_MAX)
-        if flat is not None:
-            reports[label] = spectra_report(flat, reference)
-    return reports
+def _others(name: str) -> dict[str, dict[str, np.ndarray]]:
+    """Spectra of the other codes at their defaults, where they are installed."""
+    flats = {}
+    for label, run in (("CLASS default", codes.class_default), ("CAMB default", codes.camb_default)):
+        try:
+            flats[label] = run(ref.POINTS[name], L_MAX)
+        except codes.MissingCodeError as error:
+            print(f"{label} left out: {error}", file=sys.stderr)
+    return flats
 
 
 def markdown(reports: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> str:
@@ -186,19 +163,6 @@ def _cell(value: float, limit: float) -> str:
     if np.isnan(value):
         return "–" if limit == np.inf else "**none**"
     return f"{value:.1e}" if value <= limit else f"**{value:.1e}**"
-
-
-def update_docs(text: str, path: Path = DOCS) -> None:
-    """Replaces what stands between the markers of docs/accuracy.md.
-
-    Raises:
-        ValueError: the markers are missing.
-    """
-    content = path.read_text()
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{path} lacks the markers {BEGIN} and {END}")
-    before, rest = content.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
 def plot(flats: Mapping[str, Mapping[str, np.ndarray]], point: str, path: str) -> None:
@@ -260,22 +224,21 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.points:
         cosmo = boltzax.Cosmology(**ref.POINTS[name])
         results = boltzax.solve(cosmo, outputs=boltzax.Outputs(l_max=L_MAX), precision=boltzax.Precision())
-        first = first or boltzax_flat(name, results)
+        first = first or codes.flatten(results)
         reports[name] = point_report(name, results)
         print(f"== {name}\n{table(reports[name])}")
-    others = {} if options.alone else _others(options.points[0])
+    flats = {} if options.alone else _others(options.points[0])
+    reference = ref.load_spectra(options.points[0])
+    others = {label: spectra_report(flat, reference) for label, flat in flats.items()}
     text = markdown(reports, others)
     print(text)
     if options.json:
         Path(options.json).write_text(json.dumps({"boltzax": reports, **others}, indent=1) + "\n")
     if options.plot:
-        runs = {} if options.alone else {"classy default": class_default, "CAMB default": camb_default}
-        flats = {label: run(options.points[0], L_MAX) for label, run in runs.items()}
-        flats = {"boltzax": first} | {label: flat for label, flat in flats.items() if flat is not None}
-        plot(flats, options.points[0], options.plot)
+        plot({"boltzax": first} | flats, options.points[0], options.plot)
     if options.update_docs:
         given = "all" if options.points == list(ref.POINTS) else " ".join(options.points)
-        update_docs(f"`python -m oracle.accuracy --points {given} --update-docs`\n\n{text}")
+        update_docs("accuracy", f"`python -m oracle.accuracy --points {given} --update-docs`\n\n{text}")
     missed = [line for name, report in reports.items() for line in misses(report, name)]
     print("\n".join(missed) if missed else "every requirement is met")
     return 1 if missed else 0

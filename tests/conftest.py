@@ -27,6 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "oracle" in item.keywords and no_classy:
             item.add_marker(pytest.mark.skip(reason="needs classy: pip install 'boltzax[oracle]'"))
+        if "live" in item.keywords and not {"oracle", "live"} & set(wanted.split()):
+            item.add_marker(pytest.mark.skip(reason="minutes of CLASS at random points: run with -m oracle"))
         if "slow" in item.keywords and "slow" not in wanted:
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with -m slow"))
         if "gpu" in item.keywords and jax.default_backend() != "gpu":

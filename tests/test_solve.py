@@ -4,6 +4,7 @@ Differentiated programs run at a small precision: they are there to show that no
 signs and sizes are right; the same code serves every precision.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import boltzax
 from boltzax.errors import BoltzaxError, OutOfRangeError, ParameterRangeError, PrecisionError
 
 SMALL = boltzax.Precision(
-    n_k=1.0, n_v=2.0, x_stream=30.0, l_max_g=8, l_max_pol_g=8, l_max_ur=8, l_max_ncdm=8, n_q=3, n_k_cmb=60,
+    n_k=1.0, n_v=2.0, x_stream=30.0, n_tail=4, n_q=3, n_k_cmb=60,
     k_per_efold=4.0, l_margin=100, l_max_pp=600, l_growth=0.2, dtau_late=120.0, chi_step=0.2, lanes=32,
 )  # fmt: skip
 OUTPUTS = boltzax.Outputs(l_max=400, k_max=1.0)
@@ -91,6 +92,17 @@ def test_an_error_inside_jit_surfaces():
     bad = jax.jit(lambda tau: boltzax.solve(boltzax.Cosmology(tau_reio=tau), OUTPUTS, SMALL).lensed_cl.tt)
     with pytest.raises((BoltzaxError, RuntimeError), match="tau_reio"):
         jax.block_until_ready(bad(1e-5))
+    assert np.all(np.isfinite(bad(0.05)))  # the failed run took nothing with it
+
+
+def test_a_foreign_error_leaves_solve_usable():
+    def mine(h):
+        tt = boltzax.solve(boltzax.Cosmology(h=h), OUTPUTS, SMALL).lensed_cl.tt
+        return eqx.error_if(tt, tt[200] > 0.0, "not mine")
+
+    with pytest.raises(Exception, match="not mine"):
+        jax.block_until_ready(jax.jit(mine)(0.67))
+    assert np.all(np.isfinite(boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt))
 
 
 def test_a_constant_cosmology_inside_a_traced_function():

@@ -11,7 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Bool, PyTree
+from jaxtyping import Array, ArrayLike, Bool, PyTree
+
+from boltzax.numerics.hidden import lost
 
 __all__ = [
     "BoltzaxError",
@@ -150,6 +152,17 @@ def _poison(leaf: Any, condition: Bool[ArrayLike, ""]) -> Any:
     return leaf
 
 
+def _announce(condition: Bool[Array, ""]) -> Bool[Array, ""]:
+    """The condition, announced before it ends the program. Under vmap this runs whether or not it holds."""
+
+    def announce(condition):
+        if np.any(condition):
+            lost()
+        return condition
+
+    return jax.pure_callback(announce, jax.ShapeDtypeStruct((), bool), condition, vmap_method="expand_dims")
+
+
 def error_if(
     value: PyTree,
     condition: Bool[ArrayLike, "..."],
@@ -178,5 +191,6 @@ def error_if(
     if on_error == "nan":
         return jax.tree_util.tree_map(lambda leaf: _poison(leaf, condition), value)
     if on_error == "raise":
+        condition = jax.lax.cond(condition, _announce, lambda _: False, condition)
         return eqx.error_if(value, condition, f"{exception.__name__}: {message}", on_error="raise")
     raise ValueError(f"on_error (BOLTZAX_ON_ERROR) must be 'nan', 'raise' or 'off', not '{on_error}'")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from boltzax.background import background
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, MissingParameterError, UnknownParameterError, on_error_mode, require_x64
+from boltzax.numerics.hidden import restore
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results, finite, first_bad
 from boltzax.solve import assemble, homogeneous, perturbed_sources
@@ -44,6 +45,7 @@ def jacobian(
     raises.
     """
     require_x64()
+    restore()
     cosmo = cosmo.checked()
     params = tuple(dict.fromkeys(params))
     for name in params:

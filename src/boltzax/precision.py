@@ -22,13 +22,10 @@ class Precision:
     n_k: float = 1.0  # steps per radian of k tau while radiation is resolved
     n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
     n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D
-    x_stream: float = 100.0  # free streaming is resolved up to this k tau
-    y_x_start: float = 3e-3  # k tau at the start
+    x_stream: float = 60.0  # free streaming is resolved up to this k tau
+    y_x_start: float = 1e-2  # k tau at the start
     # hierarchies
-    l_max_g: int = 24
-    l_max_pol_g: int = 24
-    l_max_ur: int = 24
-    l_max_ncdm: int = 16
+    n_tail: int = 8  # exponentials that stand for the multipoles l >= 3 of each (see perturbations/hierarchy.py)
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
     n_k_cmb: int = 170  # Chebyshev modes of the primary spectra
@@ -60,11 +57,8 @@ class Precision:
             n_h=5.0,
             n_k=0.85,
             n_v=2.0,
-            x_stream=60.0,
-            l_max_g=17,
-            l_max_pol_g=17,
-            l_max_ur=17,
-            l_max_ncdm=10,
+            x_stream=40.0,
+            n_tail=6,
             n_q=4,
             n_k_cmb=140,
             k_per_efold=6.0,
@@ -80,10 +74,8 @@ class Precision:
             n_v=8.0,
             n_silk=3.0,
             x_stream=200.0,
-            l_max_g=32,
-            l_max_pol_g=32,
-            l_max_ur=48,
-            l_max_ncdm=32,
+            y_x_start=3e-3,
+            n_tail=12,
             n_q=9,
             n_k_cmb=240,
             k_per_efold=16.0,

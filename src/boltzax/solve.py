@@ -10,7 +10,7 @@ from boltzax.background import Background, background
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, default_mode, is_traced, on_error_mode, require_x64
 from boltzax.grids import make_grid
-from boltzax.numerics.hidden import hidden
+from boltzax.numerics.hidden import hidden, restore
 from boltzax.numerics.table import UniformTable
 from boltzax.perturbations.integrate import integrate
 from boltzax.perturbations.layout import layout
@@ -39,6 +39,7 @@ def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision =
     (see `boltzax.errors.error_if`).
     """
     require_x64()
+    restore()
     if is_traced(cosmo):
         return _traced(cosmo.checked(), outputs, precision, default_mode())
     cosmo = cosmo.checked()

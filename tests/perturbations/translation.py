@@ -4,6 +4,19 @@ import numpy as np
 from tests.perturbations.textbook import tail_matrix
 
 
+def cut(lay, l_max):
+    """The layout with hierarchies that end, as the textbook's do; l_max for photons, massless and massive neutrinos."""
+    return lay._replace(groups=tuple(_cut(g, n) for g, n in zip(lay.groups, l_max, strict=False)))
+
+
+def _cut(group, l_max):
+    """Eigenmodes of the explicit tail to l_max, one of each conjugate pair."""
+    lam, right = np.linalg.eig(tail_matrix(l_max))
+    keep, pair = lam.imag > -1e-12, np.where(lam.imag > 1e-12, 2.0, 1.0)
+    c = 3.0 / 7.0 * pair * right[0] * np.linalg.inv(right)[:, 0]
+    return group._replace(lam=lam[keep], c=c[keep])
+
+
 def read_out(group):
     """V [l - 3, mode] with F_l = Re sum V w: eigenvectors of the explicit tail, F_3 as the layout says."""
     matrix = tail_matrix(len(group.lam) * 2 + 2 - (np.abs(group.lam.imag) < 1e-12).any())

@@ -7,6 +7,7 @@ from scipy.special import spherical_jn
 from boltzax.grids import make_grid
 from boltzax.precision import Outputs, Precision
 from boltzax.projection.bessel import DZ, spherical_bessel
+from boltzax.projection.layout import chebyshev_nodes, fade, oscillation, taper
 from boltzax.projection.table import bessel_blocks
 
 ELLS = np.array([0, 1, 2, 3, 10, 100, 1000, 3000])
@@ -46,23 +47,33 @@ def test_logarithmic_integral():
     assert np.abs((total + tail) * 2.0 * ells * (ells + 1.0) - 1.0).max() < 1e-5
 
 
+def nodes(rectangle, x):
+    return chebyshev_nodes(rectangle.chebyshev, *x[[rectangle.first, rectangle.stop - 1]])
+
+
 @pytest.mark.parametrize("l_max", [200, 1200])
 def test_tables(l_max):
-    """Random entries of every block against scipy; the multipoles left out of a block are negligible."""
+    """Random entries of every rectangle against scipy, tapered; multipoles left out of a block are dark there."""
     p = Precision()
     grid = make_grid(p, Outputs(l_max=l_max, lensing=False, k_max=0.5))
     rng, stop = np.random.default_rng(0), 0
     for block in bessel_blocks(grid, p.taper):
         assert block.start == stop
         stop = block.stop
-        y = rng.integers(block.start, block.stop, 300)
-        x = rng.integers(0, len(block.nodes), 300)
-        l = rng.integers(0, block.n_ell, 300)
-        z = grid.y[y] * (1.0 - grid.x[block.nodes[x]])
-        found = np.asarray(block.bessel[...])[y - block.start, x, l]
-        assert found.dtype == np.float32
-        exact = spherical_jn(grid.ell[l], z)
-        assert np.abs(found - exact).max() < 2e-8
-        if block.n_ell < len(grid.ell):
-            assert abs(spherical_jn(grid.ell[block.n_ell], grid.y[block.stop - 1])) < 1e-6
+        table, ell = block.constants.table, grid.ell[block.ells]
+        rows = block.constants.weights.shape[0] // len(table)
+        ends = np.cumsum([0, *(rows * r.area for r in block.rectangles)])
+        for r, first, last in zip(block.rectangles, ends, ends[1:], strict=False):
+            x = nodes(r, grid.x) if r.chebyshev else grid.x[r.first : r.stop]
+            shape = (len(table), rows, len(x), r.high - r.low)
+            found = table[:, first:last].reshape(shape)
+            assert found.dtype == np.float32
+            piece, row, i, l = (rng.integers(0, n, 60) for n in shape)
+            y = grid.y[np.minimum(block.start + piece * rows + row, block.stop - 1)]
+            z, order = y * (1.0 - x[i]), ell[r.low + l]
+            radians = y * np.interp(x[i], grid.x, grid.x_weight) * np.asarray(oscillation(z, order)) / p.taper
+            exact = spherical_jn(order, z) * np.asarray(taper(radians) * fade(x[i], order))
+            assert np.abs(found[piece, row, i, l] - exact).max() < 2e-8
+        if block.ells.stop < len(grid.ell):
+            assert abs(spherical_jn(grid.ell[block.ells.stop], grid.y[block.stop - 1])) < 1e-6
     assert stop == len(grid.y)

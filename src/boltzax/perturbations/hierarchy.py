@@ -1,39 +1,83 @@
-"""Modal form of the tail l >= 3 of a Boltzmann hierarchy.
+"""Free streaming beyond the quadrupole as a few exponentials.
 
-For l >= 3 free streaming is a constant matrix times a speed. Its eigenmodes are independent scalar equations driven
-by the quadrupole, so that an implicit solve is elementwise arithmetic and one sum.
+What the multipoles l >= 3 of a Boltzmann hierarchy do to the ones below is a linear answer, F_3(s) = G(s) F_2(s), with
+s the Laplace variable of k tau. A hierarchy cut at some l_max follows it until k tau ~ 2 l_max, when its end reflects,
+and not after. Here G itself is approximated, by a rational function: its poles are independent scalar equations driven
+by the quadrupole, right at all times, and an implicit solve with them is elementwise arithmetic and one sum.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigvals
+
+_FINEST = 5e-3  # distance from the branch points at s = +-i to which G is resolved: times up to its inverse
+_FARTHEST = 200.0  # largest |s| fitted; G falls as 3/(7 s) beyond
 
 
 class Tail(NamedTuple):
-    """One member of each conjugate pair of modes: w' = (speed lam - damping) w + speed b F_2; F_3 = Re sum(c w)."""
+    """One member of each conjugate pair of modes: w' = (speed lam - damping) w + speed F_2; F_3 = Re sum(c w)."""
 
-    lam: np.ndarray  # eigenvalues, complex [m]
-    b: np.ndarray  # driving by F_2, complex [m]
-    c: np.ndarray  # read-out of F_3, complex [m]
+    lam: np.ndarray  # eigenvalues, complex [n]
+    c: np.ndarray  # read-out of F_3, complex [n]
+
+
+def response(omega: np.ndarray) -> np.ndarray:
+    """G(i omega) of the endless hierarchy F_l' = [l F_{l-1} - (l+1) F_{l+1}] / (2l+1), l >= 3.
+
+    Ma & Bertschinger (1995), eq. (49), is Legendre's recursion for i^l Q_l(i s), so G = i Q_3(i s) / Q_2(i s), the
+    limit from Re s > 0: on the cut |omega| < 1 of the Q_l in closed form, elsewhere by their continued fraction.
+    """
+    x = -np.asarray(omega, float)
+    out = np.empty(x.shape, complex)
+    cut = np.abs(x) < 1.0
+    t = x[cut]
+    p2, p3 = 1.5 * t**2 - 0.5, 2.5 * t**3 - 1.5 * t
+    q0 = np.arctanh(t) - 0.5j * np.pi
+    out[cut] = 1j * (p3 * q0 - 2.5 * t**2 + 2.0 / 3.0) / (p2 * q0 - 1.5 * t)
+    t, ratio = x[~cut], 0.0
+    for l in range(2000, 1, -1):  # Q_{l+1} / Q_l
+        ratio = (l + 1.0) / ((2.0 * l + 3.0) * t - (l + 2.0) * ratio)
+    out[~cut] = 1j * ratio
+    return out
 
 
 @lru_cache
-def tail(l_max: int) -> Tail:
-    """Modes of F_l' = speed/(2l+1) [l F_{l-1} - (l+1) F_{l+1}] - damping F_l, 3 <= l <= l_max.
+def tail(n: int) -> Tail:
+    """The n pairs of modes that approximate G on the imaginary axis, and so for every damped or driven solution.
 
-    Ma & Bertschinger (1995), eq. (49), closed by outflow, F_L' = speed (F_{L-1} - F_L) - damping F_L, which has no
-    explicit time and so keeps the matrix constant. The matrix is balanced with f_l = sqrt(2l+1) F_l first.
+    Poles by the AAA algorithm (Nakatsukasa, Sete & Trefethen 2018, SIAM J. Sci. Comput. 40, A1494), residues by least
+    squares. The largest error of G is 1e-3, 7e-5, 4e-6, 4e-7 for n = 6, 8, 10, 12.
     """
-    ls = np.arange(3, l_max + 1)
-    n = len(ls)
-    step = ls / np.sqrt(4.0 * ls**2 - 1.0)  # coupling of f_l to f_{l-1}, symmetric up to sign
-    matrix = np.diag(step[1:], -1) - np.diag(step[1:], 1)
-    matrix[-1, -2] = np.sqrt((2.0 * l_max + 1.0) / (2.0 * l_max - 1.0))
-    matrix[-1, -1] = -1.0
-    lam, right = np.linalg.eig(matrix)
-    left = np.linalg.inv(right)
-    keep = lam.imag > -1e-12
-    pair = np.where(lam.imag > 1e-12, 2.0, 1.0)
-    assert n - (pair[keep] == 2.0).sum() * 2 == (pair[keep] == 1.0).sum()
-    return Tail(lam[keep], left[keep, 0] * step[0] * np.sqrt(5.0), (pair * right[0])[keep] / np.sqrt(7.0))
+    near = np.geomspace(_FINEST, 1.0, 400)
+    half = [1.0 - near, 1.0 + near, np.geomspace(2.0, _FARTHEST, 150), np.linspace(0.0, 1.0 - _FINEST, 100)]
+    omega = np.unique(np.concatenate(half))
+    s = 1j * np.concatenate([-omega[:0:-1], omega])
+    values = response(s.imag)
+    poles = _aaa_poles(s, values, n)
+    # the last row: the residues add up to 3/7, the first reaction of F_3
+    matrix = np.concatenate([1.0 / (s[:, None] - poles), np.full((1, 2 * n), 100.0)])
+    residues = np.linalg.lstsq(matrix, np.append(values, 300.0 / 7.0), rcond=None)[0]
+    upper = poles.imag > 0.0
+    assert upper.sum() == n and poles.real.max() < 0.0
+    return Tail(poles[upper], 2.0 * residues[upper])
+
+
+def _aaa_poles(s, values, n: int):
+    """The 2n poles of a rational interpolant of values(s), s symmetric about 0, through 0 and n pairs of conjugates."""
+    middle = len(s) // 2
+    support = [middle]
+    while True:
+        rest = np.setdiff1d(np.arange(len(s)), support)
+        cauchy = 1.0 / (s[rest, None] - s[support])
+        weights = np.linalg.svd((values[rest, None] - values[support]) * cauchy, full_matrices=False)[2][-1].conj()
+        if len(support) == 2 * n + 1:
+            break
+        fit = cauchy @ (weights * values[support]) / (cauchy @ weights)
+        worst = rest[np.argmax(np.abs(fit - values[rest]))]
+        support += [worst, 2 * middle - worst]
+    arrow = np.diag(np.concatenate([[0.0], s[support]])).astype(complex)
+    arrow[0, 1:], arrow[1:, 0] = weights, 1.0
+    found = eigvals(arrow, np.diag(np.concatenate([[0.0], np.ones(len(support))])))
+    return found[np.argsort(np.abs(found))[: 2 * n]]  # two of them are infinite

@@ -1,6 +1,5 @@
 """Stacked hierarchies of all species: which row is whose, and the tables of their tails."""
 
-import itertools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ N_PHOTON = 2
 
 
 class Group(NamedTuple):
-    """Consecutive rows with tails of one length: rows [start, stop), their modes lam, b, c (complex [modes]).
+    """Rows [start, stop) of one kind, and the modes lam, c of their tails (complex [modes]).
 
     same: the rows have the same speed and damping, so that one response serves all.
     """
@@ -22,27 +21,22 @@ class Group(NamedTuple):
     stop: int
     same: bool
     lam: np.ndarray
-    b: np.ndarray
     c: np.ndarray
 
 
 class Layout(NamedTuple):
     """Static structure of the state.
 
-    l_max [rows]; damped, gravitates [rows]: scattered by electrons, sourced by the metric; groups: the tails; n_q
-    momenta and n_ncdm species of massive neutrinos.
+    rows; damped, gravitates [rows]: scattered by electrons, sourced by the metric; groups: the tails; n_q momenta and
+    n_ncdm species of massive neutrinos.
     """
 
-    l_max: tuple[int, ...]
+    rows: int
     damped: np.ndarray
     gravitates: np.ndarray
     groups: tuple[Group, ...]
     n_q: int
     n_ncdm: int
-
-    @property
-    def rows(self) -> int:
-        return len(self.l_max)
 
     def split(self, v):
         """Rows [..., rows, lanes] group by group."""
@@ -60,15 +54,15 @@ class Layout(NamedTuple):
 
 def layout(precision, n_ncdm: int) -> Layout:
     """Rows in order: photon temperature, photon polarisation, massless neutrinos, massive neutrinos."""
-    l_max = photons.l_max(precision) + massless_neutrinos.l_max(precision) + massive_neutrinos.l_max(precision, n_ncdm)
-    rows = np.arange(len(l_max))
-    kind = np.minimum(rows, N_PHOTON) // N_PHOTON + (rows > N_PHOTON)  # photons, massless, massive neutrinos
-    edges = [0, *(np.flatnonzero(np.diff(l_max) | np.diff(kind)) + 1), len(l_max)]
+    modes = tail(precision.n_tail)
+    n = N_PHOTON + 1 + n_ncdm * precision.n_q
+    groups = (Group(0, N_PHOTON, True, *modes), Group(N_PHOTON, N_PHOTON + 1, True, *modes))
+    rows = np.arange(n)
     return Layout(
-        l_max,
+        n,
         damped=rows < N_PHOTON,
         gravitates=rows != photons.POLARISATION,
-        groups=tuple(Group(int(i), int(j), i <= N_PHOTON, *tail(l_max[i])) for i, j in itertools.pairwise(edges)),
+        groups=groups if not n_ncdm else (*groups, Group(N_PHOTON + 1, n, False, *modes)),
         n_q=precision.n_q,
         n_ncdm=n_ncdm,
     )

@@ -1,4 +1,4 @@
-"""Tails l >= 3 of all hierarchies over one step: modes w' = gk lam w - damping w + gk b F_2, F_3 = Re sum(c w).
+"""Tails l >= 3 of all hierarchies over one step: modes w' = gk lam w - damping w + gk F_2, F_3 = Re sum(c w).
 
 A mode is a scalar equation, so its collocation system is a 3x3 matrix, SLOPE + diag(damping - gk lam). Its cofactors
 are quadratics and its determinant a cubic in the constant lam, with coefficients of the row: of each mode only the
@@ -42,7 +42,7 @@ def _constant(values):
 
 
 def _powers(group: Group, n: int, factor=1.0):
-    """Pairs of factor * lam^p of each mode for p = 0..n-1."""
+    """Pairs of factor lam^p of each mode for p = 0..n-1."""
     return [_constant(factor * group.lam**p) for p in range(n)]
 
 
@@ -82,7 +82,7 @@ def respond(group: Group, gk, damping) -> Response:
 
 def echo(group: Group, r: Response):
     """F_3 at node i for a unit drive gk F_2 at node j, [3, 3, rows, lanes]."""
-    weights = _sums(group, 3, r.over_det, group.c * group.b)
+    weights = _sums(group, 3, r.over_det, group.c)
     return (r.cofactors * weights).sum(2)
 
 
@@ -105,7 +105,7 @@ def _driven(r: Response, node, drive):
 def at_node(group: Group, r: Response, node: int, w, drive):
     """Modes at a node of a step that begins with w, driven by gk F_2 = drive [3, rows, lanes]."""
     own = _times(_polynomial(r.start[node], _powers(group, 3)), w)
-    forced = _polynomial(_driven(r, node, drive), _powers(group, 3, group.b))
+    forced = _polynomial(_driven(r, node, drive), _powers(group, 3))
     return jnp.stack(_times(r.over_det, (own[0] + forced[0], own[1] + forced[1])))
 
 
@@ -126,11 +126,11 @@ def share(group: Group, r: Response, nodes, f2, damped) -> Shared:
     nodes: the modes at each node; f2 [3, rows, lanes]: F_2 there.
     """
     mask = np.asarray(damped)[:, None]
-    lam, b = _constant(group.lam), _constant(group.b)
+    lam = _constant(group.lam)
     f3, end = [], []
     for j in range(3):
         stream = _times(lam, nodes[j])
-        v = tuple(jnp.where(mask, -nodes[j][part], stream[part] + b[part] * f2[j]) for part in range(2))
+        v = (jnp.where(mask, -nodes[j][0], stream[0] + f2[j]), jnp.where(mask, -nodes[j][1], stream[1]))
         v = _times(r.over_det, v)
         weights = _sums(group, 3, v, group.c)
         f3.append((r.cofactors[:, j] * weights).sum(1))

@@ -2,10 +2,10 @@
 
     out[y, c, l] = scale[y, c] sum_n table[y, n, l] sum_m weights[y, m] sum_x onto[x, n] columns[m, c, x]
 
-The table is constant, in single precision, far larger than a processor's caches, and read from memory once. Its entries
-become doubles in pieces that stay in the cache, so that double precision costs what single precision would and no copy of
-the table exists, not even as a residual of reverse mode: that is why the map is a primitive of its own. Being linear,
-it is its own derivative; a batch, of tangents or of cosmologies, only adds columns.
+The table is constant, in single precision, far larger than a processor's caches, and read from memory once. Its
+entries become doubles in pieces that stay in the cache, so that double precision costs what single precision would and
+no copy of the table exists, not even as a residual of reverse mode: that is why the map is a primitive of its own.
+Being linear, it is its own derivative; a batch, of tangents or of cosmologies, only adds columns.
 """
 
 from typing import NamedTuple

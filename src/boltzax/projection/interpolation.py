@@ -15,7 +15,9 @@ _HALF_WIDTH = 12  # modes to either side
 _BETA = 0.7 * np.sqrt(_HALF_WIDTH)  # standard deviation of the Gaussian, in modes
 
 
-def mode_weights(y_modes: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"]) -> tuple[slice, Float[np.ndarray, "m k"]]:
+def mode_weights(
+    y_modes: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"]
+) -> tuple[slice, Float[np.ndarray, "m k"]]:
     """The modes that matter to the wavenumbers y, and their weights."""
     n = len(y_modes)
     u = mode_coordinate(y_modes)

@@ -23,7 +23,7 @@ _WORTH = 2000  # entries of a row that a further rectangle must save
 
 
 class Rectangle(NamedTuple):
-    """Time nodes first..stop; multipoles low..high; number of Chebyshev nodes in their stead, 0 for the nodes themselves."""
+    """Time nodes first..stop, or so many Chebyshev nodes in their stead if not 0; multipoles low..high."""
 
     first: int
     stop: int

@@ -37,7 +37,7 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial):
     weight = primordial(jnp.asarray(grid.y) / background.tau_0) * (4.0 * np.pi) * grid.y_weight
     moments = jnp.zeros((3, 3, len(grid.ell)))
     for block in bessel_blocks(grid, p.taper):
-        constants = jax.tree.map(lambda ref: ref[...], block.constants)
+        constants = jax.tree.map(hidden, block.constants)
         n_ell = block.ells.stop - block.ells.start
         integrals = project(block.rectangles, n_ell, columns[block.modes], constants)
         w = jnp.pad(weight[block.start : block.stop], (0, len(integrals) - (block.stop - block.start)))

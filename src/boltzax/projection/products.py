@@ -51,7 +51,8 @@ def _evaluate(a, b):
 
 def _jvp(primals, tangents):
     a, b = primals
-    slopes = [_cross.bind(*v) for v in ((tangents[0], b), (a, tangents[1])) if not any(isinstance(x, ad.Zero) for x in v)]
+    terms = ((tangents[0], b), (a, tangents[1]))
+    slopes = [_cross.bind(*v) for v in terms if not any(isinstance(x, ad.Zero) for x in v)]
     out = _cross.bind(a, b)
     return out, sum(slopes[1:], slopes[0]) if slopes else ad.Zero.from_primal_value(out)
 

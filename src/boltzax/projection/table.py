@@ -1,8 +1,7 @@
 """Constant tables of the line-of-sight integral: j_l(y (1 - x)) times the taper, in blocks of y.
 
-Bessel arguments do not depend on cosmology, so the tables are built once for a grid and read by every spectrum. They
-are held in `jax.Ref`s: a traced function receives a Ref as a hidden argument, where a closed-over array of this size
-would be copied into every compiled program and into the compilation cache.
+Bessel arguments do not depend on cosmology, so the tables are built once for a grid and read by every spectrum, as
+hidden arguments (`numerics.hidden`).
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ _PIECE = 500_000  # entries that are converted to double precision at a time
 class Block(NamedTuple):
     """Rows [start, stop) of the fine y, with `ells` a slice of the multipoles and `modes` one of the solved modes.
 
-    rectangles: multipoles counted from ells.start; constants: Refs, their rows filled up with zeros in the weights.
+    rectangles: multipoles counted from ells.start; constants: numpy arrays, the weights of rows that fill up are zero.
     """
 
     start: int
@@ -81,7 +80,6 @@ def _blocks(y, x, x_step, ell, y_modes, limit) -> Iterator[Block]:
         constants = Constants(scale, np.pad(weights, (fill, (0, 0))), tuple(onto), table)
         low, high = min(r.low for r in shapes), max(r.high for r in shapes)
         shapes = tuple(r._replace(low=r.low - low, high=r.high - low) for r in shapes)
-        constants = jax.tree.map(lambda array: jax.new_ref(jax.device_put(array)), constants)
         yield Block(start, stop, slice(low, high), modes, shapes, constants)
 
 

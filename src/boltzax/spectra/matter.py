@@ -1,23 +1,29 @@
 """Linear matter power spectrum and its moments."""
 
+from functools import lru_cache
+from math import factorial
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.interpolate import make_interp_spline
 
 from boltzax.errors import OutOfRangeError, error_if
-from boltzax.grids import lagrange_weights, mode_coordinate
+from boltzax.grids import mode_coordinate
+from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
 
 SPECIES = ("m", "cb")
-_POINTS = 6
+_DEGREE = 5  # of the splines in k: wavenumbers move over the modes with tau_0, and P(k) must have no kink there
 _R8 = 8.0  # Mpc/h
 
 
 class MatterPower(eqx.Module):
     """Density contrasts of the solved modes at late times, read at any k and z.
 
-    transfer: over tau/tau_0, delta(k)/scale of (m, cb) for each mode; y_modes = k tau_0 of the modes.
+    transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
+    flattened, powers falling; y_modes = k tau_0 of the modes.
     """
 
     transfer: UniformTable
@@ -28,15 +34,12 @@ class MatterPower(eqx.Module):
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
         if species not in SPECIES:
             raise ValueError(f"unknown species '{species}': choose 'm' (all matter) or 'cb' (baryons + cdm)")
-        n = self.y_modes.shape[0]
-        offset = SPECIES.index(species) * n
-        modes = self.transfer(x)[offset : offset + n]
+        intervals = self.y_modes.shape[0] - 1
+        splines = self.transfer(x).reshape(len(SPECIES), _DEGREE + 1, intervals)[SPECIES.index(species)]
         y = k * self.tau_0
         u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
-        first = jnp.clip(jnp.searchsorted(u_modes, u) - _POINTS // 2, 0, n - _POINTS)
-        index = first[:, None] + np.arange(_POINTS)
-        weights = lagrange_weights(u_modes[index], u, jnp)
-        return jnp.sum(weights * modes[index], axis=-1) * scale(y)
+        i = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - 1, 0, intervals - 1)
+        return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(y)
 
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""
@@ -59,13 +62,21 @@ def scale(y):
     return y**2 / (1.0 + (y / 200.0) ** 2) * jnp.log(jnp.e + y / 800.0)
 
 
+@lru_cache(maxsize=8)
+def _splines(y: tuple[float, ...]) -> np.ndarray:
+    """Coefficients [power, interval, mode] of the splines in `mode_coordinate` through a one at each mode."""
+    u = mode_coordinate(np.array(y))
+    spline = make_interp_spline(u, np.eye(len(u)), k=_DEGREE)
+    return np.array([spline(u[:-1], nu) / factorial(nu) for nu in range(_DEGREE, -1, -1)])
+
+
 def matter_power(grid, background, src) -> MatterPower:
     """Pack the matter sources of a solution."""
     y = grid.y_modes[grid.smooth_modes]
-    delta = jnp.concatenate([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)])
-    delta = delta / jnp.tile(scale(y), 2)[:, None]
+    delta = jnp.stack([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)]) / scale(y)[:, None]
+    splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
-    table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), delta.T)
+    table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), splines.reshape(len(x), -1))
     return MatterPower(table, jnp.asarray(y), background.tau_0)
 
 

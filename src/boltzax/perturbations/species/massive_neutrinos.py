@@ -11,11 +11,6 @@ import numpy as np
 from boltzax.numerics.quadrature import gauss_fermi
 
 
-def l_max(precision, n_species: int) -> tuple[int, ...]:
-    """Largest multipole of each row: species by species, momentum by momentum."""
-    return (precision.l_max_ncdm,) * (n_species * precision.n_q)
-
-
 def _momenta(background, a, n_q: int):
     """q and epsilon [n_species * n_q, ...] and the Gauss weights that make the massless density one."""
     q, w = gauss_fermi(n_q)

@@ -6,11 +6,6 @@ Ma & Bertschinger (1995), eq. (49).
 import jax.numpy as jnp
 
 
-def l_max(precision) -> tuple[int]:
-    """Largest multipole of the row."""
-    return (precision.l_max_ur,)
-
-
 def moments(background, a):
     """Weights [1, ...] of N_0, N_1, N_2 in a^2 delta rho, a^2 (rho+P) theta / k, a^2 (rho+P) sigma; d ln w_sigma."""
     rho = (background.rho_ur / a**2)[None]

@@ -10,11 +10,6 @@ import jax.numpy as jnp
 TEMPERATURE, POLARISATION = 0, 1  # row numbers: photons always come first
 
 
-def l_max(precision) -> tuple[int, int]:
-    """Largest multipole of each row."""
-    return precision.l_max_g, precision.l_max_pol_g
-
-
 def moments(background, a):
     """Weights [2, ...] that turn F_0, F_1, F_2 into a^2 delta rho, a^2 (rho+P) theta / k and a^2 (rho+P) sigma.
 

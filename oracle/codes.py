@@ -1,0 +1,154 @@
+"""The codes that are compared, each as a function from a point to spectra in the form of `oracle.reference.spectra`.
+
+A point is a dict of keyword arguments of `boltzax.Cosmology`. classy and CAMB runs come from the cache of
+`oracle.reference` where it has them.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oracle import reference as ref
+
+Point = Mapping[str, Any]
+Flat = dict[str, np.ndarray]
+
+
+class MissingCodeError(RuntimeError):
+    """A code that is to be run is not installed."""
+
+
+def require(name: str) -> None:
+    """Raises MissingCodeError, with advice, if the package is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise MissingCodeError(f"{name} is needed and not installed: pip install 'boltzax[oracle]'")
+
+
+# -- boltzax -----------------------------------------------------------------------------------------------------------
+
+
+def solve(point: Point, l_max: int, precision: Any = None) -> Any:
+    """`boltzax.solve` at a point (precision: Precision() unless given)."""
+    import boltzax
+
+    precision = boltzax.Precision() if precision is None else precision
+    return boltzax.solve(boltzax.Cosmology(**point), boltzax.Outputs(l_max=l_max), precision)
+
+
+def flatten(results: Any) -> Flat:
+    """Results of boltzax in the form of `oracle.reference.spectra`; nan where it refuses a k of the tables."""
+    from boltzax.errors import OutOfRangeError
+
+    flat = {f"lensed_{x}": np.asarray(getattr(results.lensed_cl, x)) for x in ("tt", "te", "ee", "bb", "pp", "tp")}
+    flat |= {f"unlensed_{x}": np.asarray(getattr(results.unlensed_cl, x)) for x in ("tt", "te", "ee")}
+    k = ref.K_H * float(results.cosmology.h)
+    flat |= {"k": k, "z": np.array(ref.Z_PK)}
+    for key, species in (("pk", "m"), ("pk_cb", "cb")):
+        flat[key] = np.full((len(ref.Z_PK), k.size), np.nan)
+        for i, z in enumerate(ref.Z_PK):
+            try:
+                flat[key][i] = results.pk_lin(k, z, species=species)
+            except OutOfRangeError:
+                continue
+    return flat
+
+
+def boltzax(point: Point, l_max: int) -> Flat:
+    """boltzax at its default precision."""
+    return flatten(solve(point, l_max))
+
+
+@lru_cache
+def package() -> dict[str, str]:
+    """The boltzax that is imported: version, and a hash over every file of the package."""
+    import boltzax
+
+    folder = Path(boltzax.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        digest.update(f"{path.relative_to(folder).as_posix()} {ref.sha256(path)}\n".encode())
+    return {"version": str(boltzax.__version__), "hash": digest.hexdigest(), "path": str(folder)}
+
+
+# -- CLASS -------------------------------------------------------------------------------------------------------------
+
+
+def reference(point: Point, l_max: int) -> Flat:
+    """CLASS at the reference settings for points ("point" of `oracle.reference.class_settings`)."""
+    require("classy")
+    return ref.cached("spectra", ref.class_settings(point, "point") | {"l_max_scalars": l_max}, ref.spectra)
+
+
+def class_default(point: Point, l_max: int) -> Flat:
+    """classy at its defaults."""
+    require("classy")
+    settings = ref.class_settings(point, "default") | {"l_max_scalars": l_max, "P_k_max_1/Mpc": 2.0}
+    return ref.cached("spectra", settings, ref.spectra)
+
+
+# -- CAMB --------------------------------------------------------------------------------------------------------------
+
+
+def camb_default(point: Point, l_max: int) -> Flat:
+    """CAMB at its defaults with lens_potential_accuracy 1.
+
+    N_eff and helium are matched; the massive species' temperature is CAMB's own, 1e-5 of Omega_m away.
+    """
+    require("camb")
+    import camb
+
+    return ref.cached("camb", {**_camb_settings(point), "l_max": l_max}, _run_camb, version=str(camb.__version__))
+
+
+def _camb_settings(point: Point) -> dict[str, float]:
+    import boltzax
+
+    cosmo = boltzax.Cosmology(**point)
+    YHe = point["YHe"]
+    if YHe == "BBN":  # CAMB's own table differs; the comparison is of spectra
+        from boltzax.thermo.bbn import helium_fraction
+
+        YHe = float(helium_fraction(cosmo.omega_b, cosmo.N_eff))
+    return {
+        "H0": float(cosmo.H0),
+        "ombh2": float(cosmo.omega_b),
+        "omch2": float(cosmo.omega_cdm),
+        "TCMB": float(cosmo.T_cmb),
+        "YHe": YHe,
+        "tau": float(point["tau_reio"]),
+        "nnu": float(cosmo.N_eff),
+        "mnu": float(np.sum(cosmo.m_ncdm)),
+        "num_massive_neutrinos": len(point["m_ncdm"]),
+        "As": float(cosmo.A_s),
+        "ns": float(cosmo.n_s),
+    }
+
+
+def _run_camb(settings: dict[str, float]) -> Flat:
+    import camb
+
+    parameters = camb.CAMBparams()
+    others = ("As", "ns", "l_max")
+    parameters.set_cosmology(**{k: v for k, v in settings.items() if k not in others})
+    parameters.InitPower.set_params(As=settings["As"], ns=settings["ns"])
+    parameters.set_for_lmax(settings["l_max"], lens_potential_accuracy=1, nonlinear=False)
+    parameters.set_matter_power(redshifts=sorted(ref.Z_PK, reverse=True), kmax=2.0)
+    results = camb.get_results(parameters)
+    spectra = results.get_cmb_power_spectra(lmax=settings["l_max"], raw_cl=True, CMB_unit=None)
+    flat = {}
+    for kind, key in (("lensed", "total"), ("unlensed", "unlensed_total")):
+        for column, name in enumerate(("tt", "ee", "bb", "te")):
+            flat[f"{kind}_{name}"] = spectra[key][:, column]
+    flat["lensed_pp"] = spectra["lens_potential"][:, 0]
+    k = ref.K_H * settings["H0"] / 100.0
+    interpolate = results.get_matter_power_interpolator(nonlinear=False, hubble_units=False, k_hunit=False)
+    return flat | {"k": k, "z": np.array(ref.Z_PK), "pk": np.array([interpolate.P(z, k) for z in ref.Z_PK])}
+
+
+#: what a sweep compares with the reference, by the name in its tables
+COMPARED = {"boltzax": boltzax, "CLASS default": class_default, "CAMB default": camb_default}

@@ -1,0 +1,19 @@
+"""Tables of docs/accuracy.md, each between two markers of its own."""
+
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
+
+
+def update_docs(name: str, text: str, path: Path = DOCS) -> None:
+    """Replaces the table `name`: what stands between its two markers.
+
+    Raises:
+        ValueError: the markers are missing.
+    """
+    begin, end = (f"<!-- {name} table: {which} -->" for which in ("begin", "end"))
+    content = path.read_text()
+    if begin not in content or end not in content:
+        raise ValueError(f"{path} lacks the markers {begin} and {end}")
+    before, rest = content.split(begin)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")

@@ -1,0 +1,203 @@
+"""Which stage departs from CLASS: `python -m oracle report [--params FILE | NAME=VALUE ...]`.
+
+Runs boltzax and CLASS on the same cosmology and compares background, thermodynamics, perturbations at several
+wavenumbers, sources, unlensed C_l, C_l^phiphi, lensed C_l and P(k). Each stage is judged alone: it is fed with CLASS's
+output of the stage before (background and thermodynamics as tables, sources, unlensed spectra), so an error does not
+spread; beside it stands the error of the whole chain. Prints a table, writes a figure and names the first stage that
+departs by more than its tolerance. The CLASS run takes minutes and is cached. Exit code 0 if no stage departs, 1 if one
+does, 2 for bad input.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracle import codes
+from oracle import reference as ref
+from oracle.errors import largest
+
+# Largest error of each quantity for a stage in order: twice what is found at the massless point with the coarser
+# precision and the quicker CLASS run of tests/test_oracle_report.py, and what massive neutrinos add.
+TOLERANCES: dict[tuple[str, str], float] = {
+    ("background", "H"): 1e-8,
+    ("background", "conformal time"): 1e-8,
+    ("background", "comoving sound horizon"): 1e-8,
+    ("thermodynamics", "x_e"): 2.6e-4,
+    ("thermodynamics", "g / maximum"): 9e-8,
+    ("thermodynamics", "T_b"): 5e-5,
+    ("thermodynamics", "c_b^2"): 2e-4,
+    ("perturbations", "delta_cdm"): 9.5e-4,
+    ("perturbations", "delta_b"): 9.5e-4,
+    ("perturbations", "theta_b"): 4e-4,
+    ("perturbations", "delta_g"): 1.8e-4,
+    ("perturbations", "phi"): 1e-4,
+    ("perturbations", "psi"): 1.4e-4,
+    ("perturbations", "pi"): 2.4e-3,
+    ("perturbations", "delta_ncdm"): 1e-3,
+    ("sources", "temperature"): 9e-4,
+    ("sources", "polarisation"): 2e-3,
+    ("sources", "phi + psi"): 2.8e-3,
+    ("sources", "matter"): 9.5e-4,
+    ("unlensed C_l", "tt"): 6.5e-4,
+    ("unlensed C_l", "ee"): 2e-3,
+    ("unlensed C_l", "te"): 2e-3,
+    ("C_l^phiphi", "pp"): 5.2e-3,
+    ("lensed C_l", "tt"): 1.3e-3,
+    ("lensed C_l", "ee"): 7e-4,
+    ("lensed C_l", "te"): 2.5e-4,
+    ("lensed C_l", "bb"): 1.3e-3,
+    ("P(k)", "P(k)"): 1.7e-2,
+}
+
+
+class Finding(NamedTuple):
+    """One row of the report: the largest error of a stage alone and where it is, its tolerance, that of the chain."""
+
+    stage: str
+    quantity: str
+    axis: str
+    error: float
+    at: float
+    tolerance: float
+    chain: float
+
+    @property
+    def departs(self) -> bool:
+        """Whether the error exceeds the tolerance; one that is not finite does."""
+        return not self.error <= self.tolerance
+
+
+def findings(curves: Sequence[Any], tolerances: Mapping[tuple[str, str], float] = TOLERANCES) -> list[Finding]:
+    """The rows of a report from the curves of `oracle.pipeline.compare`."""
+    rows = []
+    for curve in curves:
+        error, at = largest(curve.own)
+        chain = largest(curve.chain)[0]
+        tolerance = tolerances[curve.stage, curve.quantity]
+        rows.append(Finding(curve.stage, curve.quantity, curve.axis, error, float(curve.x[at]), tolerance, chain))
+    return rows
+
+
+def culprit(rows: Sequence[Finding]) -> Finding | None:
+    """In the first stage that departs, the quantity that exceeds its tolerance by the largest factor."""
+    stage = next((row.stage for row in rows if row.departs), None)
+    return max((row for row in rows if row.stage == stage), key=lambda row: row.error / row.tolerance, default=None)
+
+
+def verdict(rows: Sequence[Finding]) -> str:
+    """The last line of a report."""
+    found = culprit(rows)
+    if found is None:
+        return "no stage departs from CLASS by more than its tolerance"
+    return (
+        f"the first stage that departs is {found.stage}: its {found.quantity} is {found.error:.1e} from CLASS at "
+        f"{found.axis} = {found.at:.4g}, {found.error / found.tolerance:.1f} times its tolerance {found.tolerance:.0e}"
+    )
+
+
+def table(rows: Sequence[Finding]) -> str:
+    """The report as text."""
+    lines = [f"{'stage':16s}{'quantity':26s}{'alone':>9s}  {'at':22s}{'tolerance':>10s}{'in the chain':>14s}"]
+    previous = None
+    for row in rows:
+        stage, previous = ("" if row.stage == previous else row.stage), row.stage
+        where = f"{row.axis} = {row.at:.4g}"
+        line = f"{stage:16s}{row.quantity:26s}{row.error:9.1e}  {where:22s}{row.tolerance:10.0e}{row.chain:14.1e}"
+        lines.append(line + ("   departs" if row.departs else ""))
+    return "\n".join(lines)
+
+
+def plot(curves: Sequence[Any], rows: Sequence[Finding], path: Path) -> None:
+    """One panel for each stage: errors alone (solid) and in the chain (dashed), and the tolerances (dotted)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from oracle.pipeline import STAGES
+
+    found = culprit(rows)
+    figure, axes = plt.subplots(2, 4, figsize=(20, 9), constrained_layout=True)
+    for axis, stage in zip(axes.flat, STAGES, strict=True):
+        here = [(c, r) for c, r in zip(curves, rows, strict=True) if c.stage == stage]
+        for i, (curve, row) in enumerate(here):
+            style = {"color": f"C{i}", "lw": 1.0, "marker": "o" if curve.x.size < 20 else None}
+            axis.plot(curve.x, np.abs(curve.own), label=curve.quantity, **style)
+            axis.plot(curve.x, np.abs(curve.chain), ls="--", alpha=0.5, **style)
+            axis.axhline(row.tolerance, color=f"C{i}", lw=0.8, ls=":")
+        axis.set(xscale="log", yscale="log", xlabel=here[0][0].axis)
+        axis.set_ylim(1e-3 * min(r.tolerance for _, r in here), None)
+        departs = found is not None and found.stage == stage
+        axis.set_title(f"{stage}: departs" if departs else stage, color="C3" if departs else "black")
+        axis.legend(fontsize=8)
+    figure.suptitle(
+        f"|boltzax / CLASS - 1|: stage alone (solid), in the chain (dashed), tolerance (dotted)\n{verdict(rows)}"
+    )
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def parameters(given: Sequence[str]) -> dict[str, Any]:
+    """A point from NAME=VALUE texts, or from the one YAML file that is given; the fiducial point from nothing.
+
+    Raises:
+        CosmologyError: of boltzax, for parameters that it refuses.
+        ValueError: a text is neither.
+    """
+    import boltzax
+
+    if not given:
+        return dict(ref.FIDUCIAL)
+    if len(given) == 1 and "=" not in given[0]:
+        cosmo = boltzax.Cosmology.from_yaml(given[0])
+    else:
+        pairs = [text.partition("=") for text in given]
+        bad = [text for text, (name, equals, _) in zip(given, pairs, strict=True) if not (name and equals)]
+        if bad:
+            raise ValueError(f"--params {bad[0]}: give NAME=VALUE, or one YAML file")
+        cosmo = boltzax.Cosmology.from_dict({name: value for name, _, value in pairs})
+    point = cosmo.to_dict()
+    if point.pop("recombination") != "hyrec":
+        raise ValueError("the report compares recombination=hyrec alone")
+    return point
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command line."""
+    text = "a YAML file, or NAME=VALUE of `boltzax.Cosmology` (default: the fiducial point)"
+    parser.add_argument("--params", nargs="+", default=[], metavar="FILE | NAME=VALUE", help=text)
+    parser.add_argument("--plot", type=Path, default=Path("oracle_report.png"), metavar="FILE", help="the figure")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Runs the command; returns the exit code."""
+    import boltzax
+    from boltzax.errors import BoltzaxError
+    from oracle import pipeline
+    from oracle.progress import progress
+    from oracle.workers import use_compilation_cache
+
+    try:
+        codes.require("classy")
+        point = parameters(options.params)
+        if not options.plot.resolve().parent.is_dir():
+            raise ValueError(f"--plot {options.plot}: there is no folder {options.plot.parent}")
+    except (BoltzaxError, ValueError, codes.MissingCodeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    use_compilation_cache()
+    programs = pipeline.Programs(boltzax.Outputs(), boltzax.Precision(), len(point["m_ncdm"]))
+    with progress("report", 2) as tell:
+        tell("CLASS (minutes, unless it ran at this point before)", False)
+        stages = pipeline.class_run(point, programs)
+        tell("boltzax, each stage compiled by itself", True)
+        curves = pipeline.compare(point, programs, stages)
+        tell("done", True)
+    rows = findings(curves)
+    plot(curves, rows, options.plot)
+    print(f"{table(rows)}\n\n{verdict(rows)}\nfigure: {options.plot}")
+    return 0 if culprit(rows) is None else 1

@@ -1,0 +1,161 @@
+"""The stage report: names the stage that was broken on purpose, and none when nothing is.
+
+At a small precision and with a CLASS run of seconds, massless neutrinos; every stage compiled once for all tests, and
+once more where it is broken.
+"""
+
+from importlib import import_module
+
+import equinox as eqx
+import numpy as np
+import pytest
+from oracle import __main__ as command_line
+from oracle import pipeline, report
+from oracle import reference as ref
+
+import boltzax
+
+pytestmark = pytest.mark.oracle
+
+PRECISION = boltzax.Precision(
+    n_v=2.0, x_stream=50.0, l_max_g=16, l_max_pol_g=16, l_max_ur=16, l_max_ncdm=8, n_q=3, n_k_cmb=90, l_margin=100,
+    l_max_pp=600, l_growth=0.1, dtau_late=100.0, chi_step=0.06, lanes=32,
+)  # fmt: skip
+OUTPUTS = boltzax.Outputs(l_max=400, k_max=1.0)
+QUICK_CLASS = {
+    "delta_l_max": 700,
+    "l_linstep": 20,
+    "l_max_g": 20,
+    "l_max_pol_g": 16,
+    "l_max_ur": 20,
+    "k_step_sub": 0.08,
+    "k_step_super": 0.005,
+    "perturbations_sampling_stepsize": 0.05,
+    "k_per_decade_for_pk": 10,
+    "num_mu_minus_lmax": 300,
+}
+POINT = ref.POINTS["massless"]
+# Twice what is found at this precision and without massive neutrinos.
+TOLERANCES = report.TOLERANCES | {
+    ("background", "H"): 1e-14,
+    ("background", "conformal time"): 6e-11,
+    ("background", "comoving sound horizon"): 3e-11,
+}
+
+
+@pytest.fixture(scope="session")
+def programs():
+    return pipeline.Programs(OUTPUTS, PRECISION, 0)
+
+
+@pytest.fixture(scope="session")
+def stages(programs):
+    return pipeline.class_run(POINT, programs, QUICK_CLASS)
+
+
+@pytest.fixture(scope="session")
+def curves(programs, stages):
+    return pipeline.compare(POINT, programs, stages)
+
+
+def replaced(**factors):
+    """A wrapper that multiplies some fields of the named tuple that a function returns."""
+
+    def wrap(function):
+        def broken(*a):
+            found = function(*a)
+            return found._replace(**{name: factor * getattr(found, name) for name, factor in factors.items()})
+
+        return broken
+
+    return wrap
+
+
+def half_matter(function):
+    """A wrapper of `matter_power` that halves the density contrasts."""
+    return lambda grid, bg, src: function(grid, bg, eqx.tree_at(lambda s: s.delta_m, src, 0.5 * src.delta_m))
+
+
+#: what is broken: (stage that must be named, program compiled anew, module, name in it, wrapper of what is there)
+BREAKS = {
+    "missing factor 2 in massless neutrinos": (
+        "background", "background", "background.evolution", "_RELIC", lambda v: v / 2,
+    ),
+    "1% in the two-photon rate": (
+        "thermodynamics", "thermodynamics", "thermo.hydrogen", "_TWO_PHOTON", lambda v: 1.01 * v,
+    ),
+    "1% in the Thomson rate of photons": (
+        "perturbations", "perturbations", "perturbations.integrate", "coefficients", replaced(damping=1.01),
+    ),
+    "wrong sign of the baryons' pressure": (
+        "perturbations", "perturbations", "perturbations.integrate", "coefficients", replaced(pressure=-1.0),
+    ),
+    "wrong sign of the Doppler term": ("sources", "sources", "sources", "step_fields", replaced(dipole=-1.0)),
+    "missing factor 2 in the quadrupole": ("sources", "sources", "sources", "step_fields", replaced(pi=0.5)),
+    "missing factor 2 in the projection": (
+        "unlensed C_l", "spectra", "projection.line_of_sight", "_transfer", lambda f: lambda ell: f(ell) / 2,
+    ),
+    "missing factor 2 in the lensing kernel": (
+        "C_l^phiphi", "spectra", "projection.line_of_sight", "lensing_kernel", lambda f: lambda *a: f(*a) / 2,
+    ),
+    "missing factor 2 in the lensing of E and B": (
+        "lensed C_l", "lensing", "spectra.lensing", "_zone_change", lambda f: lambda *a: f(*a).at[2:].multiply(0.5),
+    ),
+    "missing factor 2 in the matter transfer": ("P(k)", "matter", "spectra.matter", "matter_power", half_matter),
+}  # fmt: skip
+
+
+def test_nothing_departs(curves):
+    rows = report.findings(curves, TOLERANCES)
+    assert [row.stage for row in rows if row.departs] == []
+    assert {row.stage for row in rows} == set(pipeline.STAGES)
+    assert "no stage departs" in report.verdict(rows)
+    for row in rows:  # a tolerance far above what is found would see nothing
+        assert row.tolerance < 5.0 * row.error or row.error < 1e-8, (row.stage, row.quantity, row.error)
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_the_broken_stage_is_named(what, programs, stages, curves, monkeypatch):
+    stage, program, module, name, wrap = BREAKS[what]
+    module = import_module(f"boltzax.{module}")
+    monkeypatch.setattr(module, name, wrap(getattr(module, name)))
+    rows = report.findings(pipeline.compare(POINT, programs.renewed(program), stages), TOLERANCES)
+    found = report.culprit(rows)
+    assert found is not None and found.stage == stage, report.table(rows)
+    assert f"the first stage that departs is {stage}" in report.verdict(rows)
+    # what was fed with CLASS's output of the broken stage stands as before
+    good = {(c.stage, c.quantity): np.abs(c.own).max() for c in curves}
+    after = pipeline.STAGES.index(stage) + 1
+    for row in rows:
+        if row.stage in pipeline.STAGES[after:] and (stage, row.stage) != ("perturbations", "sources"):
+            assert row.error == pytest.approx(good[row.stage, row.quantity], rel=1e-6), (row.stage, row.quantity)
+
+
+def test_figure(curves, tmp_path):
+    report.plot(curves, report.findings(curves, TOLERANCES), tmp_path / "report.png")
+    assert (tmp_path / "report.png").stat().st_size > 20000
+
+
+def test_tolerances_cover_every_quantity(curves):
+    """Those at the default precision too, with one massive neutrino as well as without."""
+    for tolerances in (TOLERANCES, report.TOLERANCES):
+        assert {(c.stage, c.quantity) for c in curves} <= set(tolerances)
+    assert ("perturbations", "delta_ncdm") in report.TOLERANCES
+
+
+def test_parameters(tmp_path, capsys):
+    assert report.parameters([]) == ref.FIDUCIAL
+    point = report.parameters(["h=0.7", "m_ncdm=0.05,0.01", "N_ur=1.0"])
+    assert (point["h"], point["m_ncdm"], point["N_ur"]) == (0.7, [0.05, 0.01], 1.0)
+    assert boltzax.Cosmology(**point).to_dict() == boltzax.Cosmology(h=0.7, m_ncdm=(0.05, 0.01), N_ur=1.0).to_dict()
+    (tmp_path / "p.yaml").write_text("omega_b: 0.023\n")
+    assert report.parameters([str(tmp_path / "p.yaml")])["omega_b"] == 0.023
+    for given, message in (
+        (["omega_c=0.12"], "did you mean"),
+        (["h", "n_s=1"], "NAME=VALUE"),
+        (["h=5"], "below 3"),
+        (["recombination=recfast"], "hyrec alone"),
+        (["none.yaml"], "cannot read"),
+    ):
+        assert command_line.main(["report", "--params", *given]) == 2
+        assert message in capsys.readouterr().err
