@@ -10,9 +10,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-import boltzax
 from oracle import accuracy
 from oracle import reference as ref
+
+import boltzax
 
 
 def main(criterion: str, out: str, seed: str) -> int:

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from toy_repository import COMMAND, ended, git, wait_for
-
 from harness.errors import Exit
+from toy_repository import COMMAND, ended, git, wait_for
 
 
 def untouched(toy):

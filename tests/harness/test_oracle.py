@@ -3,13 +3,13 @@
 import subprocess
 
 import pytest
-from toy_repository import ROOT, git
-
-from harness import config
 from harness.judge import Judge
 from harness.output import Redactor
 from harness.repo import Repo
 from harness.state import Folder
+from toy_repository import ROOT, git
+
+from harness import config
 
 CRITERION = """name = "one point"
 description = "lensed TT within 1% to l = 600 at one point"

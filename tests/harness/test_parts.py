@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness.errors import HarnessError
+from harness.output import Reader, Reading, Redactor, classify, without_secrets
 from toy_repository import FILES, ROOT, git
 
 from harness import changelog, config
-from harness.errors import HarnessError
-from harness.output import Reader, Reading, Redactor, classify, without_secrets
 
 LOG = FILES["CHANGELOG.md"]
 

@@ -8,10 +8,9 @@ import subprocess
 import time
 
 import pytest
-from toy_repository import COMMAND, FILES, git
-
 from harness.errors import Exit
 from harness.state import append, rows
+from toy_repository import COMMAND, FILES, git
 
 LIES = (
     "lie",
