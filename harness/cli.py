@@ -2,8 +2,10 @@
 
 import argparse
 import math
+import os
 import secrets
 import shlex
+import subprocess
 import sys
 import time
 import tomllib
@@ -13,6 +15,7 @@ from harness import changelog, config, process, steer, timeline
 from harness.errors import Exit, HarnessError
 from harness.ledger import Ledger
 from harness.loop import Loop, Options
+from harness.output import without_secrets
 from harness.repo import Repo
 from harness.state import Folder, State, lock, write_atomically
 
@@ -83,6 +86,7 @@ def _run(repo: Repo, options: argparse.Namespace) -> int:
     fresh = state is None
     if state is None:
         state = _new(repo, task, options)
+        _check(repo, _settings(repo, state.base), state.criterion)
     state.budget |= budget
     state.budget.setdefault("iterations", 20)
     settings = _settings(repo, state.base)
@@ -188,6 +192,24 @@ def _criterion(repo: Repo, base: str, given: str) -> str:
     except tomllib.TOMLDecodeError as error:
         raise HarnessError(f"the criterion {given} is not valid TOML: {error}") from None
     return path
+
+
+def _check(repo: Repo, settings: config.Config, criterion: str) -> None:
+    """Let the repository's own command read the criterion, where harness.toml names one.
+
+    Raises:
+        HarnessError: it refuses.
+    """
+    if "check" not in settings.commands:
+        return
+    places = {"python": sys.executable, "criterion": criterion}
+    command = [word.format_map(places) for word in settings.commands["check"]]
+    paths = os.pathsep.join(str(repo.top / p) for p in settings.pythonpath)
+    environment = {**without_secrets(os.environ), "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=repo.top, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise HarnessError(f"the criterion {criterion} is refused: {lines[-1]}")
 
 
 def _settings(repo: Repo, base: str) -> config.Config:

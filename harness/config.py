@@ -55,7 +55,7 @@ class Config:
     protected: tuple[str, ...]  # must stay as they are
     add_only: tuple[str, ...]  # files may be added, those of the base revision must stay as they are
     pythonpath: tuple[str, ...]
-    commands: Mapping[str, tuple[str, ...]]  # tests, metrics, gate, report
+    commands: Mapping[str, tuple[str, ...]]  # tests, metrics, gate, report; check: reads a criterion, before a run
     seconds: Mapping[str, float]  # time limit of each command
     environment: Mapping[str, str]
     metrics: Mapping[str, str]  # name -> keys, joined by dots, into the JSON that the metrics command writes

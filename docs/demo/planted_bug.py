@@ -16,6 +16,7 @@ SOURCE, RIGHT, WRONG = "src/boltzax/sources.py", "S_T - 3.0 * (S_P_prime", "S_T 
 # quick tests that the bug can have slipped past, and a gate that needs no CLASS run
 COMMANDS = {
     "tests": '["{python}", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/test_errors.py"]',
+    "check": '["{python}", "-c", "pass"]',
     "gate": '["{python}", "docs/demo/table_gate.py", "{criterion}", "{out}", "{seed}"]',
 }
 

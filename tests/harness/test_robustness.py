@@ -163,6 +163,7 @@ def test_no_agent(toy):
     ("options", "words"),
     [
         ({"criterion": "criteria/bad.toml"}, "not valid TOML"),
+        ({"criterion": "criteria/empty.toml"}, "is refused: KeyError: 'tolerance'"),
         ({"criterion": "criteria/none.toml"}, "not a committed file"),
         ({"task": "  "}, "task is empty"),
     ],

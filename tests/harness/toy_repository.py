@@ -58,6 +58,7 @@ json.dump({"error": {"max": error}}, open(sys.argv[1], "w"))
     "oracle/report.py": 'print("stage series: departs first, error 0.2")\n',
     "criteria/good.toml": 'name = "good"\n[tolerance]\nsine = 1e-6\n',
     "criteria/bad.toml": "name = [\n",
+    "criteria/empty.toml": 'name = "nothing"\n',
     "tests/check.py": """import unittest
 
 from toy import model
@@ -82,6 +83,7 @@ pythonpath = ["src"]
 [commands]
 tests = ["{python}", "tests/check.py"]
 metrics = ["{python}", "-m", "oracle.score", "{out}"]
+check = ["{python}", "-c", "import sys, tomllib; tomllib.load(open(sys.argv[1], 'rb'))['tolerance']", "{criterion}"]
 gate = ["{python}", "-m", "oracle.gate", "{criterion}", "{out}", "{seed}"]
 report = ["{python}", "-m", "oracle.report"]
 
