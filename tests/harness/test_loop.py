@@ -133,7 +133,7 @@ def test_tests_may_be_added_and_then_run(toy):
 def test_a_hanging_agent_is_ended_with_all_its_children(toy):
     started = time.monotonic()
     ended(toy.run("hang", more=("--max-iterations", "1", "--iteration-timeout", "0.02")), Exit.BUDGET)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 150
     assert toy.verdicts() == ["timeout"]
     name = toy.environment["CHILD_NAME"].encode()
     left = []
@@ -154,7 +154,7 @@ def test_a_busy_service_is_waited_for(toy, code, kind):
     )
     wait_for(lambda: (toy.folder / "events.jsonl").exists() and len(toy.events("busy")) == 2)
     toy.acts("finish")
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == Exit.ACCEPTED
     waits = [row["wait"] for row in toy.events("busy")]
     assert {row["kind"] for row in toy.events("busy")} == {kind}
@@ -273,7 +273,7 @@ def test_steering_while_it_runs(toy):
     assert toy.harness("resume").returncode == 0
     wait_for(lambda: "look at the second term" in toy.prompt())
     assert toy.harness("stop").returncode == 0
-    assert process.wait(60) == Exit.STOPPED
+    assert process.wait(120) == Exit.STOPPED
     assert toy.state["iteration"] == 2 and toy.verdicts()[1] == "finished; good"
     assert "not running" in toy.harness("status").stdout
     # and on, with the same command: a finished run without --task
@@ -283,11 +283,11 @@ def test_steering_while_it_runs(toy):
 
 
 def test_stop_now_ends_the_agent_and_keeps_its_commits(toy):
-    toy.acts("slow 40 2")
+    toy.acts("slow 400 2")
     process = subprocess.Popen(toy.run_arguments(), cwd=toy.top, env=toy.environment, stdout=subprocess.DEVNULL)
     wait_for(lambda: (toy.folder / "last-prompt.md").exists())
     toy.harness("stop", "--now")
-    assert process.wait(30) == Exit.STOPPED
+    assert process.wait(120) == Exit.STOPPED
     assert toy.verdicts() == ["stopped"]
 
 
@@ -304,16 +304,16 @@ def test_budgets_add_up_over_restarts(toy):
 
 def test_hours_are_a_budget(toy):
     started = time.monotonic()
-    ended(toy.run("slow 60", more=("--budget-hours", "0.0006")), Exit.BUDGET)
-    assert time.monotonic() - started < 30 and "budget of hours" in toy.state["outcome"]
+    ended(toy.run("slow 600", more=("--budget-hours", "0.0006")), Exit.BUDGET)
+    assert time.monotonic() - started < 150 and "budget of hours" in toy.state["outcome"]
 
 
 def test_a_signal_saves_and_the_same_command_continues(toy):
-    toy.acts("slow 30 2", "finish")
+    toy.acts("slow 300 2", "finish")
     process = subprocess.Popen(toy.run_arguments(), cwd=toy.top, env=toy.environment, stdout=subprocess.DEVNULL)
     wait_for(lambda: (toy.folder / "last-prompt.md").exists())
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(30) == Exit.INTERRUPTED
+    assert process.wait(120) == Exit.INTERRUPTED
     assert toy.state["phase"] == "agent"
     ended(toy.execute(toy.run_arguments()), Exit.ACCEPTED)
     assert toy.verdicts() == ["interrupted", "promise; good; promise accepted"]

@@ -197,12 +197,12 @@ def test_a_damaged_configuration(toy):
 
 
 def test_another_task_does_not_replace_an_unfinished_run(toy):
-    toy.acts("slow 30")
+    toy.acts("slow 300")
     process = subprocess.Popen(toy.run_arguments(), cwd=toy.top, env=toy.environment, stdout=subprocess.DEVNULL)
     while not (toy.folder / "last-prompt.md").exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    process.wait(120)
     run = toy.state["run"]
     done = toy.execute(toy.run_arguments(task="something else"))
     assert done.returncode == Exit.BAD_INPUT and run in done.stderr and "--new" in done.stderr

@@ -162,7 +162,7 @@ class Toy:
         given = ("--task", task, "--criterion", criterion, "--agent", COMMAND, "--max-iterations", "4")
         return self.command("run", *given, "--backoff", "0.05", *more)
 
-    def harness(self, *arguments, timeout=120):
+    def harness(self, *arguments, timeout=300):
         return self.execute(self.command(*arguments), timeout)
 
     def run(self, *acts, more=(), timeout=120, **options):
@@ -170,7 +170,7 @@ class Toy:
         self.acts(*acts)
         return self.execute(self.run_arguments(*more, **options), timeout)
 
-    def execute(self, command, timeout=120):
+    def execute(self, command, timeout=300):
         return subprocess.run(
             command,
             cwd=self.top,
@@ -210,7 +210,7 @@ def ended(done, code):
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
