@@ -16,7 +16,7 @@ from boltzax.inference import files
 
 pytest.importorskip("cobaya")
 
-from cobaya.install import _version_filename  # noqa: E402
+from cobaya.install import _version_filename
 from cobaya.log import LoggedError
 from cobaya.model import get_model
 from cobaya.run import run
