@@ -1,7 +1,7 @@
 """A chain that `boltzax fit` wrote, against the table that Planck published.
 
-`python -m oracle.posterior FOLDER` prints means and widths, the shift of each mean in published standard deviations and
-the ratio of the widths; --update-docs rewrites the table of docs/inference.md.
+`python -m oracle.posterior FOLDER` prints means and widths, the shift of each mean in published deviations and the
+ratio of the widths; --update-docs rewrites the table of docs/inference.md.
 """
 
 import argparse
