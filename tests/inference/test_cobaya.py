@@ -184,7 +184,8 @@ def test_chi2_of_real_likelihoods_is_that_of_class(tmp_path, reference):
     (tmp_path / "data" / "bao_data" / _version_filename).write_text("v99")
     names = ("planck_2018_highl_plik.TTTEEE_lite_native", "bao.desi_dr2.desi_bao_all")
     cosmo = boltzax.Cosmology(**oracle_reference.POINTS["fiducial"])
-    params = {n: float(getattr(cosmo, n)) for n in ("h", "omega_b", "omega_cdm", "A_s", "n_s", "tau_reio", "N_ur")}
+    sampled = ("h", "omega_b", "omega_cdm", "A_s", "n_s", "tau_reio", "N_ur", "YHe")
+    params = {name: float(getattr(cosmo, name)) for name in sampled}
     one = get_model({
         "theory": {THEORY: {"extra_args": {"m_ncdm": 0.06}, "stop_at_error": True}},
         "likelihood": {names[0]: None, names[1]: None},
