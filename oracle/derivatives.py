@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +89,16 @@ def hessian_products(programs: diff.Programs, x: np.ndarray, levels: int = 5) ->
 
 
 def against_differences(
-    programs: diff.Programs, x: np.ndarray, differences: Callable[[str], list[diff.Observables]], say: Callable
+    programs: diff.Programs,
+    x: np.ndarray,
+    differences: Callable[[str], list[diff.Observables]],
+    say: Callable,
+    parameters: Sequence[str] = PARAMETERS,
 ) -> dict[str, Any]:
     """`differences.compare` for every parameter: {parameter: {observable: {band: [error, own error]}}}."""
     value, jac = programs.jacobian(x)
     report = {}
-    for name in PARAMETERS:
+    for name in parameters:
         report[name] = diff.compare(name, value, jac[name], differences(name))
         error, own, where = max((*pair, f"{o} {b}") for o, parts in report[name].items() for b, pair in parts.items())
         say(f"{name}: {error:.1e} ({where.strip()}; the differences themselves {own:.1e})")
@@ -117,7 +121,8 @@ def point_report(programs: diff.Programs, x: np.ndarray, options: argparse.Names
         say(f"Hessian-vector product: {report['hvp']['error']:.1e} (differences {report['hvp']['own']:.1e})")
     if options.classy:
         settings = (programs.outputs, options.class_precision, options.class_levels)
-        report["class"] = against_differences(programs, x, lambda name: diff.of_class(x, name, *settings), say)
+        of_class = lambda name: diff.of_class(x, name, *settings)
+        report["class"] = against_differences(programs, x, of_class, say, options.class_parameters)
     return report
 
 
@@ -146,14 +151,15 @@ def summary(points: Mapping[str, Any]) -> str:
 def matrix(points: Mapping[str, Any], check: str) -> str:
     """Errors by observable and parameter: the worst over bands and points, then that of the differences alone."""
     reports = [r[check] for r in points.values() if check in r]
-    names = list(reports[0][PARAMETERS[0]])
-    lines = [f"| {TITLES[check]} | {' | '.join(PARAMETERS)} |", "|---" * (1 + len(PARAMETERS)) + "|"]
+    parameters = [p for p in PARAMETERS if all(p in r for r in reports)]
+    names = list(reports[0][parameters[0]])
+    lines = [f"| {TITLES[check]} | {' | '.join(parameters)} |", "|---" * (1 + len(parameters)) + "|"]
     singles = [n for n in names if n.startswith("derived_")]
     rows = [(n, [n]) for n in names if n not in singles] + [("derived parameters", singles)] * bool(singles)
     for label, members in rows:
-        cells = [worst({f"{i}{n}": r[p][n] for i, r in enumerate(reports) for n in members})[0] for p in PARAMETERS]
+        cells = [worst({f"{i}{n}": r[p][n] for i, r in enumerate(reports) for n in members})[0] for p in parameters]
         lines.append(f"| {label.replace('_', ' ')} | {' | '.join(_cell(c, BOUNDS[check]) for c in cells)} |")
-    own = [max(pair[1] for r in reports for parts in r[p].values() for pair in parts.values()) for p in PARAMETERS]
+    own = [max(pair[1] for r in reports for parts in r[p].values() for pair in parts.values()) for p in parameters]
     if np.all(np.isfinite(own)):  # a single step size tells nothing of its error
         lines.append(f"| *finite differences alone, estimated* | {' | '.join(f'{e:.0e}' for e in own)} |")
     return "\n".join(lines)
@@ -194,6 +200,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--levels", type=int, default=6, help="step sizes of boltzax's differences, each half the last")
     parser.add_argument("--classy", action="store_true", help="compare with CLASS too (hours, cached)")
     parser.add_argument("--class-precision", default="reference", choices=("reference", "variation"))
+    parser.add_argument("--class-parameters", nargs="+", default=PARAMETERS, choices=PARAMETERS, metavar="NAME")
     parser.add_argument("--class-levels", type=int, default=2, help="step sizes of CLASS's differences")
     parser.add_argument("--small", action="store_true", help="few modes, l_max 400: tries the instrument alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every number here, beside what it holds")
@@ -201,8 +208,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.small and options.update_docs:
         parser.error("--small measures nothing that belongs into the documentation")
-    if min(options.levels, options.class_levels) < 2:
-        parser.error("--levels and --class-levels must be at least 2: one step size has no error estimate")
+    if options.levels < 2 or options.class_levels < 1:
+        parser.error("--levels must be at least 2, --class-levels at least 1 (which gives no estimate of their error)")
     return options
 
 
