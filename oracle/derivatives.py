@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("BOLTZAX_ON_ERROR", "nan")  # before programs are traced: JAX caches no program that can raise
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -215,6 +213,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    os.environ.setdefault("BOLTZAX_ON_ERROR", "nan")  # JAX caches no program that can raise
     options = _arguments(arguments)
     if options.small:
         programs = diff.Programs(SMALL_OUTPUTS, SMALL)

@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("BOLTZAX_ON_ERROR", "nan")  # before programs are traced: JAX caches no program that can raise
-
 import jax
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -131,6 +129,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    os.environ.setdefault("BOLTZAX_ON_ERROR", "nan")  # JAX caches no program that can raise
     options = _arguments(arguments)
     settings = (SMALL_OUTPUTS, SMALL) if options.small else (boltzax.Outputs(), boltzax.Precision())
     lensed = jax.jit(lambda x: boltzax.solve(cosmology(x), *settings).lensed_cl)

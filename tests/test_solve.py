@@ -88,7 +88,8 @@ def test_refuses_what_it_cannot_do():
         results.pk_lin(0.1, -0.5)
 
 
-def test_an_error_inside_jit_surfaces():
+def test_an_error_inside_jit_surfaces(monkeypatch):
+    monkeypatch.delenv("BOLTZAX_ON_ERROR", raising=False)
     bad = jax.jit(lambda tau: boltzax.solve(boltzax.Cosmology(tau_reio=tau), OUTPUTS, SMALL).lensed_cl.tt)
     with pytest.raises((BoltzaxError, RuntimeError), match="tau_reio"):
         jax.block_until_ready(bad(1e-5))
