@@ -21,10 +21,10 @@ import numpy as np
 
 import boltzax
 from oracle import differences as diff
+from oracle.docs import update_docs
 from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, Experiment, scales
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "derivatives.md"
-BEGIN, END = "<!-- derivatives table: begin -->", "<!-- derivatives table: end -->"
 COTANGENTS = 3
 BOUNDS = {"jvp against vjp": 1e-8, "jacobian against jvp": 1e-8, "hvp": 1e-4, "differences": 1e-4, "class": 1e-2}
 TITLES = {
@@ -181,15 +181,6 @@ def misses(points: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def update_docs(text: str, path: Path = DOCS) -> None:
-    """Replaces what stands between the markers of docs/derivatives.md; raises ValueError if they are missing."""
-    content = path.read_text()
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{path} lacks the markers {BEGIN} and {END}")
-    before, rest = content.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
-
-
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", nargs="+", default=list(POINTS), choices=[*POINTS], metavar="NAME")
@@ -233,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = markdown(points)
     print(text)
     if options.update_docs:
-        update_docs(f"`python -m oracle.derivatives {' '.join(sys.argv[1:])}`\n\n{text}")
+        update_docs("derivatives", f"`python -m oracle.derivatives {' '.join(sys.argv[1:])}`\n\n{text}", DOCS)
     missed = misses(points)
     print("\n".join(missed) if missed else "every requirement is met")
     return 1 if missed else 0

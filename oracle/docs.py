@@ -1,4 +1,4 @@
-"""Tables of docs/accuracy.md, each between two markers of its own."""
+"""Tables of the documentation, each between two markers of its own."""
 
 from pathlib import Path
 

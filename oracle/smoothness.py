@@ -19,10 +19,10 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 import boltzax
+from oracle.docs import update_docs
 from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, Experiment, cosmology, scales
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "derivatives.md"
-BEGIN, END = "<!-- smoothness table: begin -->", "<!-- smoothness table: end -->"
 REQUIRED = 1e-3
 REACH = 2.0  # standard deviations to each side
 ORDERS = range(2, 13)  # of the polynomials
@@ -101,15 +101,6 @@ def plot(lines: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def update_docs(text: str, path: Path = DOCS) -> None:
-    """Replaces what stands between the markers of docs/derivatives.md; raises ValueError if they are missing."""
-    content = path.read_text()
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{path} lacks the markers {BEGIN} and {END}")
-    before, rest = content.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
-
-
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = ("h", "omega_cdm", "tau_reio", "m_ncdm", *RANDOM)
@@ -146,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.plot:
         plot(lines, options.plot)
     if options.update_docs:
-        update_docs(f"`python -m oracle.smoothness {' '.join(sys.argv[1:])}`\n\n{text}")
+        update_docs("smoothness", f"`python -m oracle.smoothness {' '.join(sys.argv[1:])}`\n\n{text}", DOCS)
     missed = [name for name, line in lines.items() if not line["departure"] <= REQUIRED]
     print(f"too rough: {', '.join(missed)}" if missed else "every line is smooth enough")
     return 1 if missed else 0

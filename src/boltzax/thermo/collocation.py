@@ -3,7 +3,6 @@
 A scalar equation y' = f(x, y) is linearised about the current iterate at every node; one step is then an affine map
 of the value it starts from, and the maps of all steps are chained in log2(n) sweeps (Newton's method in function
 space; Lim et al. 2024, arXiv:2309.12252). Nothing runs node after node, so rates are evaluated as arrays.
-Hairer & Wanner, Solving Ordinary Differential Equations II, table IV.5.6.
 """
 
 from functools import partial
@@ -15,17 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from boltzax.numerics.fusion import settle
+from boltzax.numerics.radau import NODES, SLOPE
 
-_S = np.sqrt(6.0)
-NODES = np.array([(4.0 - _S) / 10.0, (4.0 + _S) / 10.0, 1.0])
-MATRIX = np.array(
-    [
-        [(88.0 - 7.0 * _S) / 360.0, (296.0 - 169.0 * _S) / 1800.0, (-2.0 + 3.0 * _S) / 225.0],
-        [(296.0 + 169.0 * _S) / 1800.0, (88.0 + 7.0 * _S) / 360.0, (-2.0 - 3.0 * _S) / 225.0],
-        [(16.0 - _S) / 36.0, (16.0 + _S) / 36.0, 1.0 / 9.0],
-    ]
-)
-_INVERSE = np.linalg.inv(MATRIX)
 _ALL_NODES = np.concatenate([[0.0], NODES])
 # value at the middle of a step of the cubic through the start and the three nodes
 _MIDDLE = np.linalg.solve(np.vander(_ALL_NODES, 4, increasing=True).T, 0.5 ** np.arange(4.0))
@@ -95,7 +85,7 @@ def _linear_step_jvp(step, primals, tangents):
 
 def _respond(step, slope):
     """Response [9, n] and gain [3, n] of (A^-1/h - diag(slope)) Y = A^-1/h (1, 1, 1) y_start + offset, by cofactors."""
-    m = [[_INVERSE[j, k] / step - (slope[j] if j == k else 0.0) for k in range(3)] for j in range(3)]
+    m = [[SLOPE[j, k] / step - (slope[j] if j == k else 0.0) for k in range(3)] for j in range(3)]
     cofactor = [
         [
             m[(j + 1) % 3][(k + 1) % 3] * m[(j + 2) % 3][(k + 2) % 3]
@@ -106,7 +96,7 @@ def _respond(step, slope):
     ]
     inverse_det = 1.0 / sum(m[0][k] * cofactor[0][k] for k in range(3))
     response = settle(jnp.stack([cofactor[k][j] * inverse_det for j in range(3) for k in range(3)]))
-    start = _INVERSE.sum(1) / step
+    start = SLOPE.sum(1) / step
     return response, jnp.stack([sum(start[k] * response[3 * j + k] for k in range(3)) for j in range(3)])
 
 
