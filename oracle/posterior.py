@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from boltzax.inference.chains import Chain
+from oracle.docs import update_docs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "inference.md"
-BEGIN, END = "<!-- posterior table: begin -->", "<!-- posterior table: end -->"
 
 # Planck 2018 TT,TE,EE+lowE, arXiv:1807.06209, table 2: mean and standard deviation (tau_reio: mean of its two sides).
 PUBLISHED: dict[str, tuple[float, float]] = {
@@ -49,9 +49,7 @@ def main() -> None:
     text = table(Chain.load(options.folder))
     print(text)
     if options.update_docs:
-        page = DOCS.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        update_docs("posterior", text, DOCS)
 
 
 if __name__ == "__main__":
