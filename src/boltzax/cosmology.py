@@ -19,6 +19,7 @@ from boltzax.errors import (
 )
 from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, Function, SoundSpeed, Tabulated
 from boltzax.parameters import PARAMETERS, Parameter
+from boltzax.show import listed
 
 __all__ = ["PARAMETERS", "Cosmology", "Parameter"]
 
@@ -295,6 +296,10 @@ class Cosmology(eqx.Module):
         if self.dark_energy is not None:
             settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
         return settings
+
+    def _brief(self) -> str:
+        names = ("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio", "m_ncdm")
+        return listed(self, names, {"m_ncdm": "eV"}) + ", ..."
 
     def __repr__(self) -> str:
         lines = []

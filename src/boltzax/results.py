@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from boltzax.background import Background
 from boltzax.cosmology import Cosmology
+from boltzax.show import UNITS, block, listed
 from boltzax.sources import Sources
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.matter import MatterPower, sigma_R
@@ -43,6 +44,12 @@ class Derived(eqx.Module):
     H0: Float[Array, ""]
     A_s: Float[Array, ""]
 
+    def __repr__(self) -> str:
+        return block(self, UNITS)
+
+    def _brief(self) -> str:
+        return listed(self, ("sigma8", "Omega_m", "age", "rs_drag", "theta_s_100"), UNITS) + ", ..."
+
 
 class Results(eqx.Module):
     """What `boltzax.solve` returns; a pytree, so it passes through jit, vmap and grad as it stands."""
@@ -69,6 +76,9 @@ class Results(eqx.Module):
         primordial = 2.0 * jnp.pi**2 / k**3 * curvature_power(self.cosmology, k)
         delta = jnp.stack([self.matter.delta(k, xi, species) for xi in jnp.atleast_1d(x).ravel()])
         return (primordial * delta**2).reshape(z.shape + k.shape)
+
+    def __repr__(self) -> str:
+        return block(self, {})
 
 
 def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
