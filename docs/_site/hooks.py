@@ -83,7 +83,7 @@ def on_page_content(content, page, config, files):
 
     def formula(match):
         text = html.unescape(match.group("tex")).strip()
-        text = text.replace("'", r"\text{\u2032}")  # as a superscript many fonts make primes tiny
+        text = text.replace("'", "\\text{′}")  # as a superscript many fonts make primes tiny
         return convert(text, display="block" if match.group("tag") == "div" else "inline")
 
     pattern = r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<tex>.*?)\\[)\]]</(?P=tag)>'
