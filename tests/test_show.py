@@ -65,6 +65,8 @@ def test_results_on_one_screen(results):
     assert "up to l = 2500" in text and "rs_drag = 147.0" in text and "Mpc" in text and "h = 0.6736" in text
     assert "sigma8 = 0.81" in repr(results.derived) and "H0 = 67.36 km/s/Mpc" in repr(results.derived)
     assert "rs_rec = 144.5" in repr(results.thermodynamics)
+    for change in (lambda v: jnp.stack([v, v]), lambda v: None, lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype)):
+        assert len(repr(jax.tree.map(change, results)).splitlines()) < 20
 
 
 def _same(one, other):

@@ -25,14 +25,20 @@ UNITS = {
 }
 
 
+def is_concrete(value: Any) -> bool:
+    """Whether it is an array of numbers, neither traced nor a mere shape."""
+    return isinstance(value, (np.ndarray, np.generic, jax.Array)) and not is_traced(value)
+
+
 def quantity(value: Any, unit: str = "") -> str:
     """A number or a few as text with their unit; larger arrays, traced and abstract values by type and shape."""
     if value is None or isinstance(value, str):
         return str(value)
     if isinstance(value, (bool, int, float)):
         text = f"{value:.6g}"
-    elif is_traced(value) or not isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        text = str(getattr(value, "aval", value))
+    elif not is_concrete(value):
+        shape = getattr(value, "shape", None)
+        text = str(value) if shape is None else f"{value.dtype}[{','.join(map(str, shape))}]"
         text = text if len(text) <= _LINE and "\n" not in text else type(value).__name__
     elif np.ndim(value) == 0:
         text = f"{np.asarray(value)[()]:.6g}"

@@ -1,13 +1,11 @@
 """Container of angular power spectra."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from boltzax.errors import is_traced
-from boltzax.show import block, fields
+from boltzax.show import block, fields, is_concrete
 
 _SHOWN = (2, 10, 100, 500, 1000, 2000)
 
@@ -53,15 +51,14 @@ class AngularSpectra(eqx.Module):
         )
 
     def __repr__(self) -> str:
-        names, shape = self._names(), jnp.shape(self.ell)
-        if len(shape) != 1 or not all(isinstance(getattr(self, n), (np.ndarray, jax.Array)) for n in names):
+        names = self._names()
+        if not all(is_concrete(v) and v.ndim == 1 for v in (self.ell, *(getattr(self, name) for name in names))):
             return block(self, {"T_cmb": "K"})
-        if is_traced(self):
-            return block(self, {"T_cmb": "K"})
-        shown = [l for l in _SHOWN if l < shape[0]]
+        last = self.ell.shape[0] - 1
+        shown = [l for l in _SHOWN if l <= last]
         rows = [f"  {name:4}" + "".join(f"{v:12.4g}" for v in np.asarray(getattr(self, name))[shown]) for name in names]
         head = "  l   " + "".join(f"{l:12d}" for l in shown)
-        return "\n".join([f"AngularSpectra({self._meaning()}, l = 0..{shape[0] - 1}", head, *rows, ")"])
+        return "\n".join([f"AngularSpectra({self._meaning()}, l = 0..{last}", head, *rows, ")"])
 
     def _names(self) -> list[str]:
         return [name for name, _ in fields(self) if name not in ("ell", "T_cmb", "unit")]
@@ -70,4 +67,5 @@ class AngularSpectra(eqx.Module):
         return "C_l, dimensionless" if self.unit == "C_l" else f"D_l in {self.unit}"
 
     def _brief(self) -> str:
-        return f"{', '.join(self._names())} up to l = {jnp.shape(self.ell)[-1] - 1} ({self._meaning()})"
+        last = f" up to l = {self.ell.shape[-1] - 1}" if hasattr(self.ell, "shape") else ""
+        return f"{', '.join(self._names())}{last} ({self._meaning()})"

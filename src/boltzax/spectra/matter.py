@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from boltzax.errors import OutOfRangeError, error_if, is_traced
+from boltzax.errors import OutOfRangeError, error_if
 from boltzax.grids import mode_coordinate
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
-from boltzax.show import quantity
+from boltzax.show import is_concrete, quantity
 
 SPECIES = ("m", "cb")
 _DEGREE = 5  # of the splines in k: wavenumbers move over the modes with tau_0, and P(k) must have no kink there
@@ -53,8 +53,8 @@ class MatterPower(eqx.Module):
         return f"MatterPower({self._brief()})"
 
     def _brief(self) -> str:
-        if is_traced(self) or jnp.ndim(self.tau_0):
-            return f"P(k, z) from {jnp.shape(self.y_modes)[-1]} modes"
+        if not is_concrete(self.tau_0) or self.tau_0.ndim:
+            return "P(k, z)"
         low, high = (quantity(y / self.tau_0) for y in (self.y_modes[0], self.y_modes[-1]))
         return f"P(k, z) from k = {low} to {high} 1/Mpc"
 
