@@ -79,12 +79,13 @@ fig.tight_layout()
 # %% [markdown]
 # ## Polarisation
 #
-# The same for EE, relative to the spectrum. Reionization makes the bump at $l < 10$.
+# The same for EE, relative to the spectrum (linear below 0.03). Reionization makes the bump at $l < 20$.
 
 # %%
 fig, ax = plt.subplots(figsize=(8, 4.5))
 for name in params:
     ax.plot(ell, sigma[name] * np.asarray(jac[name].ee[2:] / D_l.ee[2:]), label=name, lw=1.2)
+ax.set_yscale("symlog", linthresh=0.03)
 ax.set(xscale="log", xlim=(2, 2000), xlabel=r"$l$", ylabel=r"$\sigma\, d\ln D_l^{EE}/d\theta$")
 ax.legend(ncols=2)
 fig.tight_layout()
