@@ -17,8 +17,7 @@ from boltzax.errors import BoltzaxError, NotImplementedParameterError, OutOfRang
 from boltzax.inference.model import S8
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results
-from boltzax.spectra.matter import sigma_R
-from boltzax.spectra.primordial import curvature_power
+from boltzax.spectra.matter import linear_power, sigma_R
 
 __all__ = ["Class", "CosmoComputationError", "CosmoSevereError", "MissingMethodError"]
 
@@ -189,7 +188,7 @@ class Class:
         """RMS contrast of matter in spheres of R Mpc (Mpc/h with h_units) at redshift z."""
         r = self.results
         x = r.background.conformal_time(-jnp.log1p(z)) / r.background.tau_0
-        power = lambda k: 2.0 * np.pi**2 / k**3 * curvature_power(r.cosmology, k) * r.matter.delta(k, x) ** 2
+        power = lambda k: linear_power(r.cosmology, r.matter, k, x)
         return float(sigma_R(power, r.cosmology.h if h_units else 1.0, R))
 
     def sigma8(self) -> float:

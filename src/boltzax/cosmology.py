@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax import isocurvature as iso
 from boltzax import parameters as _p
 from boltzax.errors import (
     MissingParameterError,
@@ -45,6 +46,8 @@ class Cosmology(eqx.Module):
       `use_ppf`: "yes" (default), or "no" for a fluid, which must not cross w = -1. With none, dark energy is a
       cosmological constant;
     - `fluids`: further species, each a `boltzax.fluids.Fluid`;
+    - `isocurvature`: entropy modes, each a `boltzax.Isocurvature`, or CLASS's `f_cdi`, `n_cdi`, `alpha_cdi`,
+      `c_ad_cdi`, `n_ad_cdi` and the same for `bi`, `nid`, `niv`;
     - `recombination`: "hyrec" or "recfast".
 
     The fields are float64 scalars, or vectors over massive species, and all are traced except texts: a
@@ -80,6 +83,7 @@ class Cosmology(eqx.Module):
     recombination: str = eqx.field(static=True)
     w_fld: Any
     fluids: tuple[Fluid, ...]
+    isocurvature: tuple[iso.Isocurvature, ...]
 
     def __init__(
         self,
@@ -117,14 +121,17 @@ class Cosmology(eqx.Module):
         recombination=None,
         w_fld=None,
         fluids=(),
+        isocurvature=(),
         **others,
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
+        flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
         given = _p.merge(arguments, others)
         values = _p.resolve(given if w_fld is None else given | {"w_fld": w_fld})
         self.w_fld = w_fld if w_fld is None or isinstance(w_fld, eqx.Module) else Function(w_fld)
         self.fluids = tuple(fluids)
+        self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -221,7 +228,9 @@ class Cosmology(eqx.Module):
         What is kept is what is stored: changing h keeps omega_b, not Omega_b. Changing the number of massive species
         needs N_ur or N_eff as well; T_ncdm and deg_ncdm then return to their defaults unless they are given.
         """
-        objects = {name: changes.pop(name, getattr(self, name)) for name in ("w_fld", "fluids")}
+        objects = {name: changes.pop(name, getattr(self, name)) for name in ("w_fld", "fluids", "isocurvature")}
+        flat = {name: changes.pop(name) for name in list(changes) if name in iso.FLAT}
+        objects["isocurvature"] = iso.changed(objects["isocurvature"], flat)
         changes = _p.merge({}, changes)
         kept = {name: getattr(self, name) for name in _p.STORED}
         if objects["w_fld"] is not None:
@@ -280,6 +289,8 @@ class Cosmology(eqx.Module):
             if value is not None:
                 out[name] = value if isinstance(value, str) else np.asarray(value).tolist()
         out.setdefault("YHe", "BBN")
+        for mode in self.isocurvature:
+            out |= mode.settings()
         return out
 
     def to_classy(self) -> dict[str, Any]:
@@ -294,6 +305,8 @@ class Cosmology(eqx.Module):
             settings["N_ncdm"] = self.N_ncdm
         if self.dark_energy is not None:
             settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
+        if self.isocurvature:
+            settings["ic"] = ",".join(["ad", *(mode.kind for mode in self.isocurvature)])
         return settings
 
     def __repr__(self) -> str:
@@ -305,5 +318,7 @@ class Cosmology(eqx.Module):
                     continue
                 value = "BBN"
             lines.append(f"  {name} = {_p.show(value)}{' ' + parameter.unit if parameter.unit else ''},")
-        lines += [f"  {name} = {getattr(self, name)}," for name in ("w_fld", "fluids") if getattr(self, name)]
+        lines += [
+            f"  {name} = {getattr(self, name)}," for name in ("w_fld", "fluids", "isocurvature") if getattr(self, name)
+        ]
         return "Cosmology(\n" + "\n".join(lines) + "\n)"

@@ -10,8 +10,7 @@ from boltzax.background import Background
 from boltzax.cosmology import Cosmology
 from boltzax.sources import Sources
 from boltzax.spectra.angular import AngularSpectra
-from boltzax.spectra.matter import MatterPower, sigma_R
-from boltzax.spectra.primordial import curvature_power
+from boltzax.spectra.matter import MatterPower, linear_power, sigma_R
 from boltzax.thermo import Thermodynamics
 
 
@@ -66,18 +65,14 @@ class Results(eqx.Module):
         tau_0 = self.background.tau_0
         x = self.background.conformal_time(-jnp.log1p(z)) / tau_0
         k, x = self.matter.check(k, x)
-        primordial = 2.0 * jnp.pi**2 / k**3 * curvature_power(self.cosmology, k)
-        delta = jnp.stack([self.matter.delta(k, xi, species) for xi in jnp.atleast_1d(x).ravel()])
-        return (primordial * delta**2).reshape(z.shape + k.shape)
+        powers = [linear_power(self.cosmology, self.matter, k, xi, species) for xi in jnp.atleast_1d(x).ravel()]
+        return jnp.stack(powers).reshape(z.shape + k.shape)
 
 
 def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
     """Derived parameters of a solution."""
 
-    def power(k):
-        delta = matter.delta(k, jnp.ones(()))
-        return 2.0 * jnp.pi**2 / k**3 * curvature_power(cosmo, k) * delta**2
-
+    power = lambda k: linear_power(cosmo, matter, k, jnp.ones(()))
     bg, th = background, thermo
     H2 = bg.H0**2
     ncdm = bg.rho_ncdm(jnp.ones(()))[0].sum() if bg.M_ncdm.shape[0] else 0.0

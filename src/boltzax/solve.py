@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,7 @@ from boltzax.sources import Sources, sources, step_fields
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.lensing import lens, lensing_tables
 from boltzax.spectra.matter import matter_power
-from boltzax.spectra.primordial import curvature_power
+from boltzax.spectra.primordial import mixture
 from boltzax.thermo import Thermodynamics, thermodynamics
 
 _LN_X_START, _N_HISTORY = -18.5, 4401  # table of the history over ln(tau/tau_0)
@@ -108,16 +109,22 @@ def perturbed_sources(cosmo, bg: Background, th: Thermodynamics, outputs: Output
     grid = make_grid(p, outputs)
     lay = layout(p, cosmo.m_ncdm.shape[0])
     table = history(bg, th)
-    trajectory = integrate(lay, bg, table, grid.plan, p.block)
-    return sources(grid, bg, th, step_fields(bg, table, grid.plan, trajectory))
+    if not cosmo.isocurvature:
+        trajectory = integrate(lay, bg, table, grid.plan, p.block)
+        return sources(grid, bg, th, step_fields(bg, table, grid.plan, trajectory))
+    modes = ("ad", *(mode.kind for mode in cosmo.isocurvature))
+    trajectories = integrate(lay, bg, table, grid.plan, p.block, modes)
+    every = jax.vmap(lambda out: sources(grid, bg, th, step_fields(bg, table, grid.plan, out)))(trajectories)
+    adiabatic, *others = (jax.tree.map(lambda v: v[i], every) for i in range(len(modes)))  # noqa: B023
+    return eqx.tree_at(lambda s: s.isocurvature, adiabatic, tuple(others))
 
 
 def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision):
     """Unlensed and lensed angular spectra."""
     grid = make_grid(p, outputs)
-    primordial = partial(curvature_power, cosmo)
-    cl = angular_spectra(grid, p, bg, th, src, primordial)
-    limber = limber_lensing(grid, p, outputs, bg, th, src, primordial)
+    total = lambda f: jax.tree.map(lambda *v: sum(v), *(f(*part) for part in mixture(cosmo, src)))
+    cl = total(lambda s, power: angular_spectra(grid, p, bg, th, s, power))
+    limber = total(lambda s, power: limber_lensing(grid, p, outputs, bg, th, s, power))
     blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.15 * p.l_limber)))
     cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber[: len(grid.ell)]
     pp = every_ell(grid.ell_lensing, jnp.concatenate([cl["pp"], limber[len(grid.ell) :]]))

@@ -85,6 +85,7 @@ class Sources(eqx.Module):
     """Line-of-sight sources at k = y/tau_0 and tau = x tau_0 for curvature perturbation R = 1.
 
     S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes].
+    isocurvature: the same for entropy perturbations S = 1, one for each of `Cosmology.isocurvature`.
     """
 
     S_T: Float[Array, "cmb nodes"]
@@ -92,6 +93,7 @@ class Sources(eqx.Module):
     weyl: Float[Array, "modes nodes"]
     delta_m: Float[Array, "modes late"]
     delta_cb: Float[Array, "modes late"]
+    isocurvature: tuple["Sources", ...] = ()
 
 
 def sources(grid, background, thermo, fields: StepFields) -> Sources:

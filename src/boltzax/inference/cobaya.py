@@ -22,8 +22,7 @@ from boltzax.inference.model import S8
 from boltzax.inference.names import RENAMES
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Derived, Results
-from boltzax.spectra.matter import sigma_R
-from boltzax.spectra.primordial import curvature_power
+from boltzax.spectra.matter import linear_power, sigma_R
 
 try:
     from cobaya.log import LoggedError
@@ -232,12 +231,8 @@ def _precision(choice) -> Precision:
 def _sigma(results: Results, R, z, species: str):
     """RMS contrast in spheres of R Mpc at redshift z."""
 
-    def power(k):
-        x = results.background.conformal_time(-jax.numpy.log1p(z)) / results.background.tau_0
-        delta = results.matter.delta(k, x, species)
-        return 2.0 * np.pi**2 / k**3 * curvature_power(results.cosmology, k) * delta**2
-
-    return sigma_R(power, 1.0, R)
+    x = results.background.conformal_time(-jax.numpy.log1p(z)) / results.background.tau_0
+    return sigma_R(lambda k: linear_power(results.cosmology, results.matter, k, x, species), 1.0, R)
 
 
 def _derived(results: Results) -> dict[str, float]:

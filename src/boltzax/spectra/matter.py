@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from math import factorial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from boltzax.errors import OutOfRangeError, error_if
 from boltzax.grids import mode_coordinate
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
+from boltzax.spectra.primordial import mixture
 
 SPECIES = ("m", "cb")
 _DEGREE = 5  # of the splines in k: wavenumbers move over the modes with tau_0, and P(k) must have no kink there
@@ -23,12 +25,13 @@ class MatterPower(eqx.Module):
     """Density contrasts of the solved modes at late times, read at any k and z.
 
     transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
-    flattened, powers falling; y_modes = k tau_0 of the modes.
+    flattened, powers falling; y_modes = k tau_0 of the modes. isocurvature: the same for the entropy modes.
     """
 
     transfer: UniformTable
     y_modes: Float[Array, " modes"]
     tau_0: Float[Array, ""]
+    isocurvature: tuple["MatterPower", ...] = ()
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
@@ -77,7 +80,22 @@ def matter_power(grid, background, src) -> MatterPower:
     splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
     table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), splines.reshape(len(x), -1))
-    return MatterPower(table, jnp.asarray(y), background.tau_0)
+    modes = tuple(matter_power(grid, background, mode) for mode in src.isocurvature)
+    return MatterPower(table, jnp.asarray(y), background.tau_0, modes)
+
+
+class _Delta(NamedTuple):
+    """Density contrasts of the adiabatic mode and of the isocurvature ones."""
+
+    value: jnp.ndarray
+    isocurvature: tuple = ()
+
+
+def linear_power(cosmo, matter: MatterPower, k: Float[Array, " k"], x, species: str = "m") -> Float[Array, " k"]:
+    """Linear P(k) [Mpc^3] of all initial conditions at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
+    others = tuple(_Delta(mode.delta(k, x, species)) for mode in matter.isocurvature)
+    parts = mixture(cosmo, _Delta(matter.delta(k, x, species), others))
+    return 2.0 * jnp.pi**2 / k**3 * sum(power(k) * delta.value**2 for delta, power in parts)
 
 
 def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:
