@@ -71,7 +71,7 @@ def test_names_are_those_of_class():
 
 
 def test_bad_input():
-    with pytest.raises(ParameterRangeError, match="c_ad_cdi = 1.5"):
+    with pytest.raises(ParameterRangeError, match=r"c_ad_cdi = 1\.5"):
         boltzax.Cosmology(f_cdi=1.0, c_ad_cdi=1.5)
     with pytest.raises(ParameterRangeError, match="cdi, bi, nid, niv"):
         boltzax.Isocurvature("axion")
