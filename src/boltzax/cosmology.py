@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax import parameters as _p
+from boltzax import shooting
 from boltzax.errors import MissingParameterError, ParameterRangeError, error_if, require_x64
 from boltzax.parameters import PARAMETERS, Parameter
 
@@ -22,7 +23,9 @@ class Cosmology(eqx.Module):
     Every argument is a keyword and has a default; together the defaults are Planck 2018 (arXiv:1807.06209, table 2,
     last column) with one neutrino of 0.06 eV. For one quantity give one parameter:
 
-    - `h` or `H0` [km/s/Mpc];
+    - `h` or `H0` [km/s/Mpc], or the h that gives an angle of the sound horizon: `theta_s_100` (at the visibility peak)
+      or `theta_star_100` (at optical depth 1), both as in CLASS and times 100, `thetastar` (at optical depth 1 without
+      reionization) or `cosmomc_theta` (by the fitting formula of CosmoMC), both as in CAMB;
     - `omega_b` or `Omega_b`;
     - `omega_cdm`, `Omega_cdm`, `omega_m` or `Omega_m` (matter is b + cdm + the non-relativistic part rho - 3p of ncdm);
     - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc];
@@ -68,6 +71,10 @@ class Cosmology(eqx.Module):
         *,
         h=None,
         H0=None,
+        theta_s_100=None,
+        theta_star_100=None,
+        thetastar=None,
+        cosmomc_theta=None,
         omega_b=None,
         Omega_b=None,
         omega_cdm=None,
@@ -97,7 +104,7 @@ class Cosmology(eqx.Module):
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
-        values = _p.resolve(_p.merge(arguments, others))
+        values = _p.resolve(shooting.with_hubble(type(self), _p.merge(arguments, others)))
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -109,6 +116,26 @@ class Cosmology(eqx.Module):
     def H0(self) -> Float[Array, ""]:
         """Hubble constant [km/s/Mpc]."""
         return 100.0 * self.h
+
+    @property
+    def theta_s_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at the visibility peak; computes recombination."""
+        return shooting.angle(self, "theta_s_100")
+
+    @property
+    def theta_star_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at optical depth 1; computes recombination."""
+        return shooting.angle(self, "theta_star_100")
+
+    @property
+    def thetastar(self) -> Float[Array, ""]:
+        """The angle of the sound horizon at optical depth 1 without reionization; computes recombination."""
+        return shooting.angle(self, "thetastar")
+
+    @property
+    def cosmomc_theta(self) -> Float[Array, ""]:
+        """The angle of the sound horizon by the fitting formula of CosmoMC."""
+        return shooting.angle(self, "cosmomc_theta")
 
     @property
     def A_s(self) -> Float[Array, ""]:

@@ -59,6 +59,10 @@ STORED = {
 }
 _OTHERS = {
     "H0": Parameter("km/s/Mpc", "Hubble constant, in place of h"),
+    "theta_s_100": Parameter("", "100 times the angle of the sound horizon at the visibility peak, in place of h"),
+    "theta_star_100": Parameter("", "100 times the angle of the sound horizon at optical depth 1, in place of h"),
+    "thetastar": Parameter("", "the angle at optical depth 1 without reionization, as in CAMB, in place of h"),
+    "cosmomc_theta": Parameter("", "the angle by CosmoMC's fitting formula, as in CAMB, in place of h"),
     "Omega_b": Parameter("", "baryon density over critical, in place of omega_b"),
     "Omega_cdm": Parameter("", "cold dark matter density over critical, in place of omega_cdm"),
     "omega_m": Parameter("", "density of baryons, cdm and massive neutrinos times h^2, in place of omega_cdm"),
@@ -70,10 +74,12 @@ _OTHERS = {
 #: every accepted parameter, stored or alternative
 PARAMETERS: dict[str, Parameter] = {**STORED, **_OTHERS}
 
-_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10"}
+_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10", "100*theta_s": "theta_s_100"}
+#: angles of the sound horizon that may stand for h (see `boltzax.shooting`)
+ANGLES = ("theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta")
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
 GROUPS = (
-    ("h", "H0"),
+    ("h", "H0", *ANGLES),
     ("omega_b", "Omega_b"),
     ("omega_cdm", "Omega_cdm", "omega_m", "Omega_m"),
     ("N_ur", "N_eff"),
@@ -81,7 +87,7 @@ GROUPS = (
     ("tau_reio", "z_reio"),
 )
 _NOT_IMPLEMENTED = (
-    "100*theta_s theta_s_100 theta_star_100 sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf w0_fld wa_fld cs2_fld "
+    "sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf w0_fld wa_fld cs2_fld "
     "omega_ncdm Omega_ncdm ksi_ncdm Omega_ur omega_ur Omega_g omega_g alpha_s r n_t alpha_t Omega_dcdmdr Gamma_dcdm "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_annihilation_efficiency"
 ).split()
@@ -219,8 +225,11 @@ def merge(arguments: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def resolve(given: dict[str, Any]) -> dict[str, Any]:
-    """The stored values [NumPy arrays or tracers, None, text] from the parameters given, all checked."""
+def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
+    """The stored values [NumPy arrays or tracers, None, text] from the parameters given, all checked.
+
+    closed: whether the densities may not exceed the critical one.
+    """
     source = {}
     for group in GROUPS:
         source[group[0]] = next((name for name in group if name in given), group[0])
@@ -243,7 +252,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
     if "Omega_b" in given:
         values["omega_b"] = to_scalar("Omega_b", given["Omega_b"]) * values["h"] ** 2
     values["omega_cdm"] = _cold_dark_matter(given, values)
-    _check(values, source)
+    _check(values, source, closed)
     return values
 
 
@@ -374,8 +383,8 @@ def closure_message(Omega_Lambda: Any) -> str:
     return f"the densities exceed the critical one: Omega_Lambda{shown} would be negative; lower them or raise h"
 
 
-def _check(values: dict[str, Any], source: dict[str, str]) -> None:
-    """Raise on every concrete value out of range, and if all are concrete on densities above critical."""
+def _check(values: dict[str, Any], source: dict[str, str], closed: bool) -> None:
+    """Raise on every concrete value out of range, and if all are concrete and `closed` on densities above critical."""
     for name, limits in STORED.items():
         value = values[name]
         if value is None or isinstance(value, str) or is_traced(value):
@@ -383,7 +392,7 @@ def _check(values: dict[str, Any], source: dict[str, str]) -> None:
         if np.any(outside(value, limits)):
             raise ParameterRangeError(range_message(name, value, source.get(name)))
     used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "N_ur", "T_cmb", *VECTORS)}
-    if is_traced(used):
+    if is_traced(used) or not closed:
         return
     Omega_Lambda = omega_lambda(used) / used["h"] ** 2
     if not Omega_Lambda >= 0.0:
