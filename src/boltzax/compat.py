@@ -14,7 +14,6 @@ import numpy as np
 import boltzax
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, NotImplementedParameterError, OutOfRangeError, nearest_name
-from boltzax.inference.model import S8
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results
 from boltzax.spectra.matter import sigma_R
@@ -199,7 +198,7 @@ class Class:
 
     def S8(self) -> float:
         """sigma8 (Omega_m / 0.3)^(1/2)."""
-        return float(S8(self.results.derived))
+        return self._derived("S8")
 
     # -- background --------------------------------------------------------------------------------------------------
 
@@ -264,8 +263,6 @@ class Class:
 
     def _derived(self, name: str) -> float:
         r, known = self.results, _DERIVED.get(name, name)
-        if name == "S8":
-            return self.S8()
         if name == "m_ncdm_tot":
             return float(np.sum(np.asarray(r.cosmology.m_ncdm) * np.asarray(r.cosmology.deg_ncdm)))
         if name in ("Omega_nu", "omega_nu"):

@@ -33,8 +33,9 @@ class Cosmology(eqx.Module):
     - `N_ur` or `N_eff`, where N_ur = N_eff - sum of deg_ncdm (T_ncdm (11/4)^(1/3))^4, which is what the massive species
       contribute while relativistic. With neither, N_eff is 3.044 without massive species and 3.0460 with them, so
       that one, two or three of them leave N_ur = 2.0328, 1.0196 or 0.0064 as in CLASS;
-    - `m_ncdm` [eV]: a number or one for each species, () for massless neutrinos only; `T_ncdm` [T_cmb] and `deg_ncdm`:
-      a number for all species or one for each;
+    - `m_ncdm` [eV], `omega_ncdm` or `Omega_ncdm`: a number or one for each species, () for massless neutrinos only (for
+      a sum of masses see `boltzax.neutrino_masses`); `T_ncdm` [T_cmb] and `deg_ncdm`: a number for all species or one
+      for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
     - `recombination`: "hyrec" or "recfast".
 
@@ -85,6 +86,8 @@ class Cosmology(eqx.Module):
         N_eff=None,
         N_ncdm=None,
         m_ncdm=None,
+        omega_ncdm=None,
+        Omega_ncdm=None,
         T_ncdm=None,
         deg_ncdm=None,
         T_cmb=None,
@@ -206,10 +209,11 @@ class Cosmology(eqx.Module):
         for group in _p.GROUPS:
             if any(name in changes for name in group):
                 kept = {k: v for k, v in kept.items() if k not in group}
-        if "m_ncdm" in changes and _p.to_vector("m_ncdm", changes["m_ncdm"]).shape[0] != self.N_ncdm:
+        masses = next((name for name in _p.MASSES if name in changes), None)
+        if masses and _p.to_vector(masses, changes[masses]).shape[0] != self.N_ncdm:
             if "N_ur" in kept:
                 raise MissingParameterError(
-                    "the number of massive species (m_ncdm) changes: give N_ur or N_eff for the new number as well"
+                    f"the number of massive species ({masses}) changes: give N_ur or N_eff for the new number as well"
                 )
             del kept["T_ncdm"], kept["deg_ncdm"]
         return type(self)(**{**{k: v for k, v in kept.items() if v is not None}, **changes})

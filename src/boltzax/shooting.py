@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from boltzax.background import background
 from boltzax.errors import ParameterRangeError, error_if, is_traced, on_error_mode
 from boltzax.numerics.quadrature import gauss_legendre
-from boltzax.parameters import ANGLES, STORED, VECTORS, resolve, to_scalar, to_vector
+from boltzax.parameters import ANGLES, MASSES, STORED, VECTORS, resolve, to_scalar, to_vector
 from boltzax.thermo import thermodynamics
 
 _LOW, _HIGH = np.log(STORED["h"].low), np.log(STORED["h"].high)
@@ -86,7 +86,7 @@ def _numbers(name: str, value: Any) -> Any:
     """Numbers as arrays, so that one compiled program serves all; texts, counts and objects as they are."""
     if isinstance(value, str) or name == "N_ncdm" or callable(value):
         return value
-    is_vector = name in VECTORS and (np.ndim(value) > 0 or isinstance(value, (tuple, list)))
+    is_vector = name in (*VECTORS, *MASSES) and (np.ndim(value) > 0 or isinstance(value, (tuple, list)))
     return to_vector(name, value) if is_vector else to_scalar(name, value)
 
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 from math import factorial
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -17,18 +18,21 @@ from boltzax.numerics.table import UniformTable
 SPECIES = ("m", "cb")
 _DEGREE = 5  # of the splines in k: wavenumbers move over the modes with tau_0, and P(k) must have no kink there
 _R8 = 8.0  # Mpc/h
+KR_MAX = 35.0  # where the integral of sigma_R ends
 
 
 class MatterPower(eqx.Module):
     """Density contrasts of the solved modes at late times, read at any k and z.
 
     transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
-    flattened, powers falling; y_modes = k tau_0 of the modes.
+    flattened, powers falling; y_modes = k tau_0 of the modes; others: over tau/tau_0, the fields `boltzax.sources.LATE`
+    at the modes, flattened.
     """
 
     transfer: UniformTable
     y_modes: Float[Array, " modes"]
     tau_0: Float[Array, ""]
+    others: UniformTable | None = None
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
@@ -40,6 +44,10 @@ class MatterPower(eqx.Module):
         u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
         i = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - 1, 0, intervals - 1)
         return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(y)
+
+    def slope(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
+        """d delta / dx."""
+        return jax.jvp(lambda x: self.delta(k, x, species), (x,), (jnp.ones_like(x),))[1]
 
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""
@@ -77,7 +85,11 @@ def matter_power(grid, background, src) -> MatterPower:
     splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
     table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), splines.reshape(len(x), -1))
-    return MatterPower(table, jnp.asarray(y), background.tau_0)
+    others = None
+    if src.late is not None:
+        rows = jnp.moveaxis(src.late[:, grid.smooth_modes], -1, 0).reshape(len(x), -1)
+        others = UniformTable(table.x0, table.dx, rows)
+    return MatterPower(table, jnp.asarray(y), background.tau_0, others)
 
 
 def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:
@@ -86,7 +98,7 @@ def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:
     Integral over ln k from 1e-4 to the range where the top-hat window leaves less than 1e-6.
     """
     radius = R / h
-    x = np.exp(np.linspace(np.log(2e-4), np.log(35.0), 1600))  # k R
+    x = np.exp(np.linspace(np.log(2e-4), np.log(KR_MAX), 1600))  # k R
     k = x / radius
     window = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
     integrand = power(k) * k**3 * window**2 / (2.0 * np.pi**2)

@@ -1,0 +1,2 @@
+def transfer(*a):
+    pass
