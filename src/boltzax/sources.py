@@ -24,7 +24,8 @@ class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
     monopole: F_0/4 + alpha' - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi; weyl: phi + psi; delta_m,
-    delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge; phi.
+    delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
+    of everything but the cosmological constant in d_tot; phi.
     """
 
     monopole: jnp.ndarray
@@ -34,10 +35,10 @@ class StepFields(NamedTuple):
     weyl: jnp.ndarray
     delta_m: jnp.ndarray
     delta_cb: jnp.ndarray
-    d_g: jnp.ndarray
     d_b: jnp.ndarray
     d_cdm: jnp.ndarray
     d_ncdm: jnp.ndarray
+    d_tot: jnp.ndarray
     phi: jnp.ndarray
 
 
@@ -65,10 +66,10 @@ def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFie
         weyl=eta + alpha_p,
         delta_m=delta_m,
         delta_cb=delta_cb,
-        d_g=out.f0,
         d_b=delta_b,
         d_cdm=delta_cdm,
         d_ncdm=delta_ncdm,
+        d_tot=(0.5 * aH * h_p - k2 * eta) / (1.5 * (aH**2 - a**2 * background.rho_lambda)),
         phi=eta - aH * alpha,
     )
 
@@ -93,7 +94,7 @@ def _matter(background, a, aH, k, out: Trajectory):
 
 
 #: fields of `StepFields` that transfer functions need beside the matter's
-LATE = ("d_g", "d_b", "d_cdm", "d_ncdm", "phi", "weyl")
+LATE = ("d_b", "d_cdm", "d_ncdm", "d_tot", "phi", "weyl")
 
 
 class Sources(eqx.Module):

@@ -52,7 +52,8 @@ class MatterPower(eqx.Module):
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""
         lo, hi = self.y_modes[0] / self.tau_0, self.y_modes[-1] / self.tau_0
-        k = error_if(k, (k < lo) | (k > hi), _range("k", k, lo, hi, "1/Mpc", "raise k_max in Outputs"), OutOfRangeError)
+        outside = (k < lo * (1.0 - 1e-12)) | (k > hi * (1.0 + 1e-12))
+        k = error_if(k, outside, _range("k", k, lo, hi, "1/Mpc", "raise k_max in Outputs"), OutOfRangeError)
         x_min = self.transfer.x0
         message = "pk_lin: z lies beyond the solved times, tau < 0.15 tau_0 (z above ~ 40) or z < 0"
         return k, error_if(x, (x < x_min - 1e-12) | (x > 1.0 + 1e-12), message, OutOfRangeError)
