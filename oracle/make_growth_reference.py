@@ -25,6 +25,9 @@ SHOOTING_FIXED: dict[str, Any] = {"YHe": 0.2454, "T_cmb": 2.7255, "N_ncdm": 1, "
 # angle that it finally has is computed again at the h that it finds.
 SHOOTING_PRECISION = {k: v for k, v in THERMO_PRECISION.items() if k != "thermo_evolver"}
 
+CAMB_POINTS = ((0.6736, 0.02237, 0.12), (0.75, 0.020, 0.14))  # h, omega_b, omega_cdm
+CAMB_FIXED: dict[str, Any] = {"mnu": 0.0, "nnu": 3.046, "tau": 0.0544, "YHe": 0.2454, "As": 2e-9, "ns": 0.96}
+
 GROWTH_Z = (0.0, 0.5, 1.0, 2.0, 5.0)
 GROWTH_K = (0.001, 0.01, 0.1, 1.0)  # 1/Mpc
 GROWTH_STEP = 0.02  # in z, of CLASS's differences
@@ -58,6 +61,19 @@ def shooting(settings: dict[str, Any]) -> dict[str, np.ndarray]:
         out |= {"theta_s_100": np.array(cosmo.get_current_derived_parameters(["theta_s_100"])["theta_s_100"])}
         settings = {k: v for k, v in settings.items() if k != "theta_s_100"} | {"h": cosmo.h()}
     return out
+
+
+def camb_angles() -> dict[str, np.ndarray]:
+    """CAMB's thetastar and cosmomc_theta at `CAMB_POINTS`, massless neutrinos and recfast."""
+    import camb
+
+    out: dict[str, list[float]] = {"camb/thetastar": [], "camb/cosmomc_theta": []}
+    for h, omega_b, omega_cdm in CAMB_POINTS:
+        parameters = camb.set_params(H0=100.0 * h, ombh2=omega_b, omch2=omega_cdm, **CAMB_FIXED)
+        found = camb.get_background(parameters)
+        out["camb/thetastar"].append(found.get_derived_params()["thetastar"] / 100.0)
+        out["camb/cosmomc_theta"].append(found.cosmomc_theta())
+    return {name: np.array(values) for name, values in out.items()}
 
 
 def growth_settings() -> dict[str, Any]:
@@ -118,6 +134,7 @@ def main() -> None:
     header = dict(
         classy=ref.class_version(), date=datetime.date.today().isoformat(), shooting=settings,
         growth=growth_settings(), neutrinos={name: neutrino_settings(name) for name in NEUTRINOS},
+        camb=[CAMB_POINTS, CAMB_FIXED],
     )  # fmt: skip
     np.savez_compressed(FILE, header=np.array(json.dumps(header, default=str)), **out)
 

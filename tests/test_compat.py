@@ -82,7 +82,7 @@ def test_derived_parameters(both):
         ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
         ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
         ({"modes": "s,t"}, NotImplementedParameterError, "modes"),
-        ({"100*theta_s": 1.04}, NotImplementedParameterError, "theta_s"),
+        ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
         ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
         ({"h": -1.0}, CosmoSevereError, "h = -1"),
     ],

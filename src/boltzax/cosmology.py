@@ -176,6 +176,16 @@ class Cosmology(eqx.Module):
         return _p.omega_ncdm(self.m_ncdm, self.T_ncdm, self.deg_ncdm, self.T_cmb)[0]
 
     @property
+    def Omega_ncdm(self) -> Float[Array, " n"]:
+        """Density of each massive species over critical [n]."""
+        return self.omega_ncdm / self.h**2
+
+    @property
+    def omega_m(self) -> Float[Array, ""]:
+        """Matter density Omega_m h^2."""
+        return self.Omega_m * self.h**2
+
+    @property
     def Omega_m(self) -> Float[Array, ""]:
         """Matter over critical: baryons, cdm and the non-relativistic part (rho - 3p) of massive species."""
         rho, three_p = _p.omega_ncdm(self.m_ncdm, self.T_ncdm, self.deg_ncdm, self.T_cmb)

@@ -21,9 +21,10 @@ from boltzax.thermo import Thermodynamics
 class Derived(eqx.Module):
     """Derived parameters.
 
-    sigma8; S8 = sigma8 (Omega_m/0.3)^(1/2); rs_drag, rs_rec, rs_star sound horizons [Mpc] at drag epoch, visibility peak, kappa = 1; z_rec, z_star,
-    z_drag; theta_s_100, theta_star_100, thetastar, cosmomc_theta angles (see `boltzax.shooting`); Omega_m (b, cdm, ncdm), Omega_Lambda; age [Gyr]; tau_0 conformal age [Mpc]; tau_rec [Mpc];
-    z_reio, tau_reio; YHe; N_eff; H0 [km/s/Mpc]; A_s.
+    sigma8; S8 = sigma8 (Omega_m/0.3)^(1/2); rs_drag, rs_rec, rs_star sound horizons [Mpc] at drag epoch, visibility
+    peak, kappa = 1; z_rec, z_star, z_drag; theta_s_100, theta_star_100, thetastar, cosmomc_theta angles of the sound
+    horizon (see `boltzax.shooting`); Omega_m (b, cdm, ncdm), Omega_Lambda; age [Gyr]; tau_0 conformal age [Mpc];
+    tau_rec [Mpc]; z_reio, tau_reio; YHe; N_eff; H0 [km/s/Mpc]; A_s.
     """
 
     sigma8: Float[Array, ""]

@@ -34,7 +34,8 @@ LABELS = {
     "omega_m": r"\omega_m", "Omega_b": r"\Omega_b", "Omega_cdm": r"\Omega_\mathrm{cdm}", "YHe": r"Y_\mathrm{He}",
     "sigma8": r"\sigma_8", "S8": "S_8", "theta_s_100": r"100\theta_s", "age": r"t_0", "rs_drag": r"r_\mathrm{drag}",
     "A_planck": r"A_\mathrm{Planck}", "theta_star_100": r"100\theta_*", "thetastar": r"\theta_*",
-    "cosmomc_theta": r"\theta_\mathrm{MC}", "omega_ncdm": r"\omega_\nu", "Omega_ncdm": r"\Omega_\nu", "T_cmb": r"T_\mathrm{cmb}",
+    "cosmomc_theta": r"\theta_\mathrm{MC}", "omega_ncdm": r"\omega_\nu", "Omega_ncdm": r"\Omega_\nu",
+    "T_cmb": r"T_\mathrm{cmb}",
 }  # fmt: skip
 #: derived parameters that chains record
 DERIVED = ("H0", "Omega_m", "sigma8", "S8", "theta_s_100", "A_s", "age", "rs_drag", "z_reio", "YHe", "N_eff")
