@@ -114,9 +114,9 @@ def test_sums_of_masses(total):
 
 def test_sums_that_cannot_be():
     assert float(neutrino_masses(0.0588)[0]) == pytest.approx(1.6e-5, abs=1.5e-5)
-    with pytest.raises(ParameterRangeError, match="normal ordering sum to 0.0588 eV"):
+    with pytest.raises(ParameterRangeError, match=r"normal ordering sum to 0\.0588 eV"):
         neutrino_masses(0.05)
-    with pytest.raises(ParameterRangeError, match="inverted ordering sum to 0.09"):
+    with pytest.raises(ParameterRangeError, match=r"inverted ordering sum to 0\.09"):
         neutrino_masses(0.09, "inverted")
     with pytest.raises(ParameterRangeError, match="'normal', 'inverted' or 'degenerate'"):
         neutrino_masses(0.1, "reversed")

@@ -91,7 +91,7 @@ def test_derivatives():
     forward = np.array(jax.jit(jax.jacfwd(lambda v: _h(*v)))(at))
     h = jax.jit(lambda v: _h(*v))
     for i, step in enumerate((1e-3, 2e-5, 1e-3)):
-        move = lambda s: float(h(at + s * step * np.eye(3)[i]))
+        move = lambda s, i=i, step=step: float(h(at + s * step * np.eye(3)[i]))
         numeric = (8.0 * (move(1) - move(-1)) - (move(2) - move(-2))) / (12.0 * step)
         assert abs(forward[i] / numeric - 1.0) < 1e-6
     pulled = jax.jit(jax.grad(_h, argnums=(0, 1, 2)))(*at)
@@ -111,7 +111,7 @@ def test_second_derivative():
 
 @pytest.mark.parametrize("theta", [0.3, 3.0, -1.0, float("nan")])
 def test_an_angle_that_no_h_gives(theta):
-    with pytest.raises(ParameterRangeError, match="no h between 0.1 and 3 gives theta_s_100"):
+    with pytest.raises(ParameterRangeError, match=r"no h between 0\.1 and 3 gives theta_s_100"):
         Cosmology(theta_s_100=theta)
 
 
@@ -120,7 +120,7 @@ def test_other_errors():
         Cosmology(h=0.7, theta_s_100=1.04)
     with pytest.raises(ConflictingParametersError, match="same parameter"):
         Cosmology(theta_s_100=1.04, **{"100*theta_s": 1.04})
-    with pytest.raises(ParameterRangeError, match="omega_b = -0.02"):
+    with pytest.raises(ParameterRangeError, match=r"omega_b = -0\.02"):
         Cosmology(theta_s_100=1.04, omega_b=-0.02)
     with pytest.raises(ParameterRangeError, match="must be one number"):
         Cosmology(theta_s_100=(1.04, 1.05))

@@ -242,10 +242,10 @@ def _sigma(results: Results, R, z, species: str):
 def _derived(results: Results) -> dict[str, float]:
     """Every derived parameter and every input by boltzax's names, as numbers."""
     cosmo, derived = results.cosmology, results.derived
-    out = {name: getattr(cosmo, name) for name in PARAMETERS if hasattr(cosmo, name)}
+    known = [name for name in PARAMETERS if name not in Derived.__dataclass_fields__]
+    out = {name: getattr(cosmo, name) for name in known if hasattr(cosmo, name)}
     out = {name: v for name, v in out.items() if v is not None and not isinstance(v, str) and np.ndim(v) == 0}
     out |= {name: getattr(derived, name) for name in Derived.__dataclass_fields__}
-    out["omega_m"] = derived.Omega_m * cosmo.h**2
     if cosmo.m_ncdm.shape[0] == 1:
         out["m_ncdm"] = cosmo.m_ncdm[0]
     return {name: float(value) for name, value in out.items()}
