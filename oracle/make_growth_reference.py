@@ -122,10 +122,8 @@ def main() -> None:
     points = shooting_points()
     settings = [dict(zip(SHOOTING_VARIED, p.tolist(), strict=True)) | SHOOTING_FIXED for p in points]
     found = [ref.cached("shooting", s, shooting) for s in settings]
-    out = {
-        "shooting/points": points,
-        **{f"shooting/{x}": np.array([f[x] for f in found]) for x in ("h", "theta_s_100")},
-    }
+    out = {"shooting/points": points} | camb_angles()
+    out |= {f"shooting/{x}": np.array([f[x] for f in found]) for x in ("h", "theta_s_100")}
     found = ref.cached("growth", growth_settings(), growth)
     unread = ("d_g", "d_ur", "t_")
     out |= {key: v for key, v in found.items() if not key.startswith(tuple(f"transfer/{name}" for name in unread))}

@@ -16,13 +16,14 @@ from jaxtyping import Array, Float
 from boltzax.background import background
 from boltzax.errors import ParameterRangeError, error_if, is_traced, on_error_mode
 from boltzax.numerics.quadrature import gauss_legendre
-from boltzax.parameters import ANGLES, MASSES, STORED, VECTORS, resolve, to_scalar, to_vector
+from boltzax.parameters import ANGLES, GROUPS, MASSES, PARAMETERS, STORED, resolve, to_scalar, to_vector
 from boltzax.thermo import thermodynamics
 
 _LOW, _HIGH = np.log(STORED["h"].low), np.log(STORED["h"].high)
 _COARSE, _CLOSE = 1e-4, 1e-6  # last step in ln h, the error is a thousandth: approximate angle, the wanted one
 _STEPS = 60
 _A_START = 1e-8
+_UNITS = (100.0, 100.0, 1.0, 1.0)  # of `ANGLES`
 _A, _A_WEIGHT = gauss_legendre(32, 0.0, 1.0)
 _LN_A, _LN_A_WEIGHT = gauss_legendre(64, 0.0, 1.0)
 
@@ -53,13 +54,13 @@ def angle(cosmo, name: str) -> Float[Array, ""]:
 @eqx.filter_jit
 def _angle_or_nan(cosmo, name):
     with on_error_mode("nan"):
-        return _angle(cosmo, name)
+        return cosmomc_theta(cosmo) if name == "cosmomc_theta" else _angles(cosmo)[ANGLES.index(name)]
 
 
-def _angle(cosmo, name):
-    if name == "cosmomc_theta":
-        return cosmomc_theta(cosmo)
-    return getattr(thermodynamics(cosmo, background(cosmo)), name)
+def _angles(cosmo) -> Float[Array, " 3"]:
+    """Those of `ANGLES` that need recombination."""
+    thermo = thermodynamics(cosmo, background(cosmo))
+    return jnp.stack([getattr(thermo, name) for name in ANGLES[:3]])
 
 
 def with_hubble(build: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,42 +73,44 @@ def with_hubble(build: Callable[..., Any], given: Mapping[str, Any]) -> dict[str
     if name is None:
         return dict(given)
     target = to_scalar(name, given[name])
-    others = {key: _numbers(key, value) for key, value in given.items() if key != name}
-    if not is_traced(others):
-        resolve(others, closed=False)  # raises what is wrong with them
-    h, found = _find(build, name, target, others)
+    others = _canonical({key: value for key, value in given.items() if key != name})
+    h, found = _find(build, name == "cosmomc_theta", np.asarray(ANGLES.index(name)), target, others)
     shown = "" if is_traced(target) else f" = {float(target):.10g}"
     message = f"no h between {STORED['h'].low:g} and {STORED['h'].high:g} gives {name}{shown}"
     h = error_if(h, ~found, message, ParameterRangeError)
     return others | {"h": h if is_traced(h) else np.asarray(h)}
 
 
-def _numbers(name: str, value: Any) -> Any:
-    """Numbers as arrays, so that one compiled program serves all; texts, counts and objects as they are."""
-    if isinstance(value, str) or name == "N_ncdm" or callable(value):
-        return value
-    is_vector = name in (*VECTORS, *MASSES) and (np.ndim(value) > 0 or isinstance(value, (tuple, list)))
-    return to_vector(name, value) if is_vector else to_scalar(name, value)
+def _canonical(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters under the names that are stored, so that one compiled program serves all, but densities over
+    critical, which need h. Raises what is wrong with them."""
+    stored = resolve(dict(given), closed=False)
+    kept = {name: value for name, value in stored.items() if value is not None and name != "h"}
+    for group in GROUPS:
+        for name in group:
+            if name in given and name.startswith("Omega_"):
+                del kept[group[0]]
+                kept[name] = (to_vector if name in MASSES else to_scalar)(name, given[name])
+    return kept | {name: value for name, value in given.items() if name not in PARAMETERS}
 
 
 @eqx.filter_jit
-def _find(build, name: str, target, others) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """h, and whether its angle is the wanted one."""
-    unit = 1.0 if name in ("cosmomc_theta", "thetastar") else 100.0
+def _find(build, fitted: bool, index, target, others) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """h, and whether its angle, the index-th of `ANGLES`, is the wanted one. fitted: whether it is `cosmomc_theta`."""
 
     def mismatch(of):
         return lambda u: jnp.log(of(build(**others, h=jnp.exp(u)))) - jnp.log(target)
 
     def solve(f, start):
         """From where the fitting formula, which needs no recombination, has the angle."""
-        rough = mismatch(lambda cosmo: unit * cosmomc_theta(cosmo))
+        rough = mismatch(lambda cosmo: jnp.asarray(_UNITS)[index] * cosmomc_theta(cosmo))
         slope = lambda u: jax.jvp(rough, (u,), (jnp.ones(()),))[1]
         start, _ = _search(rough, start, slope(start), _COARSE)
         u, value = _search(f, start, slope(start), _CLOSE)
         return u, jnp.abs(value)
 
     with on_error_mode("off"):  # on the way anything may happen; the cosmology that is found is checked by `solve`
-        exact = mismatch(lambda cosmo: _angle(cosmo, name))
+        exact = mismatch(cosmomc_theta if fitted else lambda cosmo: _angles(cosmo)[index])
         start = jnp.asarray(np.log(0.7))
         tangent = lambda linear, y: y / linear(jnp.ones_like(y))
         u, rest = jax.lax.custom_root(exact, start, solve, tangent, has_aux=True)
