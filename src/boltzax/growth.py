@@ -1,6 +1,6 @@
 """Growth and variance of matter from a solution, at any redshift, scale and species; all differentiable."""
 
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -34,29 +34,43 @@ def growth_rate_of_scale(results, k, z, species: str) -> Float[Array, "*z k"]:
     k, z = jnp.atleast_1d(jnp.asarray(k, float)), jnp.asarray(z, float)
     x, per_ln_a = _times(results, z)
     k, x = results.matter.check(k, x)
-    matter = results.matter
-    rate = lambda x, unit: unit * matter.slope(k, x, species) / matter.delta(k, x, species)
-    return _each(rate, x, per_ln_a).reshape(z.shape + k.shape)
+    value, slope = _contrast(results.matter, k, x.ravel(), species)
+    return (slope / value).reshape(z.shape + k.shape) * per_ln_a.reshape(z.shape + (1,) * k.ndim)
+
+
+@partial(jax.jit, static_argnames="species")
+def _contrast(matter, k, x, species: str):
+    """delta(k) and its slope over tau/tau_0 at times x."""
+    at = lambda x: (matter.delta(k, x, species), matter.slope(k, x, species))
+    return jax.vmap(at)(x)
 
 
 def sigma(results, R, z, species: str) -> Float[Array, "*z R"]:
     """RMS contrast in spheres of R Mpc, of the shape of z and then that of R."""
-    return _variance(results, R, z, species, lambda value, slope, unit: value)
+    return _variance_at(results, R, z, species)[0]
 
 
 def sigma_growth(results, R, z, species: str) -> Float[Array, "*z R"]:
     """d sigma / d ln a."""
-    return _variance(results, R, z, species, lambda value, slope, unit: slope * unit)
+    return _variance_at(results, R, z, species)[1]
 
 
-def _variance(results, R, z, species: str, pick: Callable) -> Float[Array, "*z R"]:
+def _variance_at(results, R, z, species: str):
     R, z = jnp.asarray(R, float), jnp.asarray(z, float)
     x, per_ln_a = _times(results, z)
-    matter, cosmo = results.matter, results.cosmology
+    matter = results.matter
     k_max = matter.y_modes[-1] / matter.tau_0
     _, x = matter.check(jnp.full(1, k_max), x)
     message = f"sigma: the power within spheres of R reaches to k = {KR_MAX:g}/R: raise R, or k_max in Outputs"
     R = error_if(R, KR_MAX > k_max * R, message, OutOfRangeError)
+    value, slope = _variance(matter, results.cosmology, R.ravel(), x.ravel(), species)
+    shape = z.shape + R.shape
+    return value.reshape(shape), slope.reshape(shape) * per_ln_a.reshape(z.shape + (1,) * R.ndim)
+
+
+@partial(jax.jit, static_argnames="species")
+def _variance(matter, cosmo, R, x, species: str):
+    """sigma [x, R] and its slope over tau/tau_0."""
 
     def one(R, x):
         def power(k):
@@ -64,18 +78,13 @@ def _variance(results, R, z, species: str, pick: Callable) -> Float[Array, "*z R
 
         return sigma_R(power, 1.0, R)
 
-    def at(x, unit):
-        value, slope = jax.jvp(lambda x: jax.vmap(one, (0, None))(R.ravel(), x), (x,), (jnp.ones_like(x),))
-        return pick(value, slope, unit)
+    def at(x):
+        return jax.jvp(lambda x: jax.vmap(one, (0, None))(R, x), (x,), (jnp.ones_like(x),))
 
-    return _each(at, x, per_ln_a).reshape(z.shape + R.shape)
+    return jax.vmap(at)(x)
 
 
 def _times(results, z):
     """tau/tau_0 at z, and its derivative with respect to ln a."""
     bg, ln_a = results.background, -jnp.log1p(z)
     return bg.conformal_time(ln_a) / bg.tau_0, jnp.exp(-ln_a) / (bg.hubble(ln_a) * bg.tau_0)
-
-
-def _each(f, x, per_ln_a):
-    return jax.vmap(f)(x.ravel(), jnp.broadcast_to(per_ln_a, x.shape).ravel())

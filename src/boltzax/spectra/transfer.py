@@ -21,6 +21,9 @@ def transfer(results, z, k: Float[Array, " k"] | None, format: str) -> dict[str,
     frame comoving with matter; Newtonian potentials "phi", "psi". Of "camb": "k (h/Mpc)" and -delta/k^2 [Mpc^2] as
     "-T_cdm/k2", "-T_b/k2", "-T_ncdm/k2", and "-T_tot/k2" of matter (b, cdm, ncdm).
 
+    Massive neutrinos are good to 1e-3 of matter's contrast: beyond their free-streaming scale, where theirs is smaller
+    than that, it is not resolved at the default precision (n_q).
+
     k [1/Mpc]; None: the solved modes, where nothing is interpolated. z: one number. Raises OutOfRangeError for k or z
     beyond the solution.
     """
