@@ -27,8 +27,8 @@ def results(solved):
 
 def test_scale_independent_growth(results, table):
     z = table["growth/z"]
-    assert np.allclose(results.growth_factor(z), table["growth/D"], rtol=2e-9)
-    assert np.allclose(results.growth_rate(z), table["growth/f"], rtol=2e-8)
+    assert np.allclose(results.growth_factor(z), table["growth/D"], rtol=3e-8, atol=0.0)
+    assert np.allclose(results.growth_rate(z), table["growth/f"], rtol=3e-8, atol=0.0)
 
 
 def test_growth_without_radiation():
@@ -66,11 +66,11 @@ def test_growth_of_scale(results, table):
 def test_variance(results, table):
     z = table["growth/z"]
     h = float(results.cosmology.h)
-    assert np.abs(np.asarray(results.sigma8(z)) / table["growth/sigma8"] - 1.0).max() < 5e-5
-    assert np.abs(np.asarray(results.sigma8(z, "cb")) / table["growth/sigma8_cb"] - 1.0).max() < 5e-5
-    assert np.abs(np.asarray(results.sigma(20.0, z)) / table["growth/sigma_20_mpc"] - 1.0).max() < 5e-5
+    assert np.abs(np.asarray(results.sigma8(z)) / table["growth/sigma8"] - 1.0).max() < 1.5e-5
+    assert np.abs(np.asarray(results.sigma8(z, "cb")) / table["growth/sigma8_cb"] - 1.0).max() < 5e-6
+    assert np.abs(np.asarray(results.sigma(20.0, z)) / table["growth/sigma_20_mpc"] - 1.0).max() < 1.5e-5
     error = np.asarray(results.f_sigma8(z)) / table["growth/f_sigma8"] - 1.0
-    assert np.abs(error[1:]).max() < 3e-4 and abs(error[0]) < 1e-3
+    assert np.abs(error[1:]).max() < 1e-4 and abs(error[0]) < 7e-4  # CLASS's is a difference, at z = 0 one-sided
     assert abs(float(results.sigma8()) / float(results.derived.sigma8) - 1.0) < 1e-12
     d = results.derived
     assert float(d.S8) == pytest.approx(float(d.sigma8 * (d.Omega_m / 0.3) ** 0.5), rel=1e-14)
@@ -91,7 +91,7 @@ def test_rates_are_slopes(results):
     assert float(results.growth_rate(z(at))) == pytest.approx(slope(D), rel=1e-7)
 
 
-# d_ncdm of five momenta is good where neutrinos cluster; beyond, it weighs nothing
+# d_ncdm of five momenta is good where neutrinos cluster; beyond, it weighs little
 COLUMNS = {"d_b": 2.5e-4, "d_cdm": 2.5e-4, "d_m": 2.5e-4, "d_tot": 2.5e-4, "phi": 2.5e-4, "psi": 2.5e-4}
 
 

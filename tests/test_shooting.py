@@ -29,7 +29,7 @@ def test_h_of_class(table):
     """The h that CLASS's shooting finds, from the angle that CLASS has there."""
     for row, h, angle in zip(table["shooting/points"], table["shooting/h"], table["shooting/theta_s_100"], strict=True):
         cosmo = Cosmology(**_point(row) | {"theta_s_100": float(angle)})
-        assert abs(float(cosmo.h) / h - 1.0) < 1e-6
+        assert abs(float(cosmo.h) / h - 1.0) < 2e-7
         assert abs(float(cosmo.theta_s_100) / angle - 1.0) < 1e-9
         # CLASS itself misses the angle that was asked for by up to 3e-6
         assert abs(angle / row[0] - 1.0) < 3e-6
