@@ -106,7 +106,7 @@ def test_transfer_functions(results, table, z):
         assert np.abs(np.asarray(ours[name]) / theirs - 1.0).max() < bound, name
     error = np.asarray(ours["d_ncdm[0]"]) - table[f"transfer/d_ncdm[0]@{z:g}"][inside]
     clustering = k[inside] < 3e-3
-    assert np.abs(error / np.asarray(ours["d_ncdm[0]"]))[clustering].max() < 5e-4
+    assert np.abs(error / np.asarray(ours["d_ncdm[0]"]))[clustering].max() < 6e-5
     assert np.abs(error / np.asarray(ours["d_m"])).max() < 8e-4
 
 
