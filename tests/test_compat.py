@@ -47,6 +47,16 @@ def test_matter(both):
     np.testing.assert_allclose(cosmo.get_pk_array(k, z, 2, 2), P.ravel(), rtol=1e-9)
     assert cosmo.sigma(8.0, 0.0, h_units=True) == pytest.approx(cosmo.sigma8(), rel=1e-9)
     assert cosmo.sigma(8.0, 0.0) > cosmo.sigma8()  # a smaller sphere
+    assert cosmo.sigma_cb(8.0, 0.0) > cosmo.sigma(8.0, 0.0)
+    with pytest.raises(CosmoSevereError, match="raise R"):
+        cosmo.sigma(0.5, 0.0)
+    assert cosmo.effective_f_sigma8(1.0) == float(results.f_sigma8(1.0))
+    assert cosmo.scale_independent_growth_factor(1.0) == float(results.growth_factor(1.0))
+    assert cosmo.scale_independent_growth_factor_f(1.0) == float(results.growth_rate(1.0))
+    assert cosmo.scale_dependent_growth_factor_f(0.1, 1.0) == float(results.growth_rate(1.0, 0.1)[0])
+    found = cosmo.get_transfer(1.0)
+    np.testing.assert_array_equal(found["d_m"], results.transfer(1.0)["d_m"])
+    assert "-T_cdm/k2" in cosmo.get_transfer(1.0, output_format="camb")
     with pytest.raises(CosmoSevereError, match="k_max"):
         cosmo.pk(50.0, 0.0)
 
@@ -82,7 +92,7 @@ def test_derived_parameters(both):
         ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
         ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
         ({"modes": "s,t"}, NotImplementedParameterError, "modes"),
-        ({"100*theta_s": 1.04}, NotImplementedParameterError, "theta_s"),
+        ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
         ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
         ({"h": -1.0}, CosmoSevereError, "h = -1"),
     ],
@@ -95,8 +105,8 @@ def test_settings_that_are_refused(setting, error, message):
 
 
 def test_methods_that_are_not_there_are_named():
-    with pytest.raises(MissingMethodError, match="'get_transfer'"):
-        Class().get_transfer()
+    with pytest.raises(MissingMethodError, match="'get_sources'"):
+        Class().get_sources()
     assert not hasattr(Class(), "get_perturbations")
     with pytest.raises(CosmoComputationError, match="compute"):
         Class().lensed_cl()

@@ -201,7 +201,6 @@ RANGES = [
         (errors.UnknownParameterError, {"tau": 0.05}, "tau"),
         (errors.NotImplementedParameterError, {"Omega_k": 0.0}, "'Omega_k' is not available"),
         (errors.NotImplementedParameterError, {"w0_fld": -1.0}, "'w0_fld'"),
-        (errors.NotImplementedParameterError, {"100*theta_s": 1.04}, "theta_s"),
     ],
 )
 def test_bad_input_raises_by_name(error, given, message):

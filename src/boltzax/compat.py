@@ -14,10 +14,8 @@ import numpy as np
 import boltzax
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, NotImplementedParameterError, OutOfRangeError, nearest_name
-from boltzax.inference.model import S8
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results
-from boltzax.spectra.matter import linear_power, sigma_R
 
 __all__ = ["Class", "CosmoComputationError", "CosmoSevereError", "MissingMethodError"]
 
@@ -186,10 +184,37 @@ class Class:
 
     def sigma(self, R: float, z: float, h_units: bool = False) -> float:
         """RMS contrast of matter in spheres of R Mpc (Mpc/h with h_units) at redshift z."""
-        r = self.results
-        x = r.background.conformal_time(-jnp.log1p(z)) / r.background.tau_0
-        power = lambda k: linear_power(r.cosmology, r.matter, k, x)
-        return float(sigma_R(power, r.cosmology.h if h_units else 1.0, R))
+        return self._variance(R / self.results.cosmology.h if h_units else R, z, "m")
+
+    def sigma_cb(self, R: float, z: float, h_units: bool = False) -> float:
+        """The same of baryons and cold dark matter."""
+        return self._variance(R / self.results.cosmology.h if h_units else R, z, "cb")
+
+    def _variance(self, R: float, z: float, species: str) -> float:
+        try:
+            return float(self.results.sigma(R, z, species))
+        except OutOfRangeError as error:
+            raise CosmoSevereError(str(error)) from error
+
+    def effective_f_sigma8(self, z: float, z_step: float = 0.0) -> float:
+        """d sigma8 / d ln a; z_step is not needed."""
+        return float(self.results.f_sigma8(z))
+
+    def scale_independent_growth_factor(self, z: float) -> float:
+        """D(z), 1 today."""
+        return float(self.results.growth_factor(z))
+
+    def scale_independent_growth_factor_f(self, z: float) -> float:
+        """f(z) = d ln D / d ln a."""
+        return float(self.results.growth_rate(z))
+
+    def scale_dependent_growth_factor_f(self, k: float, z: float, z_step: float = 0.0) -> float:
+        """d ln delta_m / d ln a at k [1/Mpc]; z_step is not needed."""
+        return float(self.results.growth_rate(z, k)[0])
+
+    def get_transfer(self, z: float = 0.0, output_format: str = "class") -> dict[str, np.ndarray]:
+        """Transfer functions at the solved wavenumbers, under CLASS's or CAMB's column names."""
+        return {name: np.asarray(value) for name, value in self.results.transfer(z, format=output_format).items()}
 
     def sigma8(self) -> float:
         """sigma8 of matter today."""
@@ -197,7 +222,7 @@ class Class:
 
     def S8(self) -> float:
         """sigma8 (Omega_m / 0.3)^(1/2)."""
-        return float(S8(self.results.derived))
+        return self._derived("S8")
 
     # -- background --------------------------------------------------------------------------------------------------
 
@@ -262,8 +287,6 @@ class Class:
 
     def _derived(self, name: str) -> float:
         r, known = self.results, _DERIVED.get(name, name)
-        if name == "S8":
-            return self.S8()
         if name == "m_ncdm_tot":
             return float(np.sum(np.asarray(r.cosmology.m_ncdm) * np.asarray(r.cosmology.deg_ncdm)))
         if name in ("Omega_nu", "omega_nu"):

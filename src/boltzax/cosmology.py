@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from boltzax import isocurvature as iso
 from boltzax import parameters as _p
+from boltzax import shooting
 from boltzax.errors import (
     MissingParameterError,
     NotImplementedParameterError,
@@ -30,7 +31,9 @@ class Cosmology(eqx.Module):
     Every argument is a keyword and has a default; together the defaults are Planck 2018 (arXiv:1807.06209, table 2,
     last column) with one neutrino of 0.06 eV. For one quantity give one parameter:
 
-    - `h` or `H0` [km/s/Mpc];
+    - `h` or `H0` [km/s/Mpc], or the h that gives an angle of the sound horizon: `theta_s_100` (at the visibility peak)
+      or `theta_star_100` (at optical depth 1), both as in CLASS and times 100, `thetastar` (at optical depth 1 without
+      reionization) or `cosmomc_theta` (by the fitting formula of CosmoMC), both as in CAMB;
     - `omega_b` or `Omega_b`;
     - `omega_cdm`, `Omega_cdm`, `omega_m` or `Omega_m` (matter is b + cdm + the non-relativistic part rho - 3p of ncdm);
     - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc];
@@ -38,8 +41,9 @@ class Cosmology(eqx.Module):
     - `N_ur` or `N_eff`, where N_ur = N_eff - sum of deg_ncdm (T_ncdm (11/4)^(1/3))^4, which is what the massive species
       contribute while relativistic. With neither, N_eff is 3.044 without massive species and 3.0460 with them, so
       that one, two or three of them leave N_ur = 2.0328, 1.0196 or 0.0064 as in CLASS;
-    - `m_ncdm` [eV]: a number or one for each species, () for massless neutrinos only; `T_ncdm` [T_cmb] and `deg_ncdm`:
-      a number for all species or one for each;
+    - `m_ncdm` [eV], `omega_ncdm` or `Omega_ncdm`: a number or one for each species, () for massless neutrinos only (for
+      a sum of masses see `boltzax.neutrino_masses`); `T_ncdm` [T_cmb] and `deg_ncdm`: a number for all species or one
+      for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
     - `w0_fld`, `wa_fld` for dark energy with w = w0 + wa (1 - a), or `w_fld`, a JAX function of the scale factor (an
       equinox module if it has parameters of its own); with any of them `cs2_fld`, its sound speed squared (1), and
@@ -90,6 +94,10 @@ class Cosmology(eqx.Module):
         *,
         h=None,
         H0=None,
+        theta_s_100=None,
+        theta_star_100=None,
+        thetastar=None,
+        cosmomc_theta=None,
         omega_b=None,
         Omega_b=None,
         omega_cdm=None,
@@ -100,6 +108,8 @@ class Cosmology(eqx.Module):
         N_eff=None,
         N_ncdm=None,
         m_ncdm=None,
+        omega_ncdm=None,
+        Omega_ncdm=None,
         T_ncdm=None,
         deg_ncdm=None,
         T_cmb=None,
@@ -128,10 +138,12 @@ class Cosmology(eqx.Module):
         require_x64()
         flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
         given = _p.merge(arguments, others)
-        values = _p.resolve(given if w_fld is None else given | {"w_fld": w_fld})
         self.w_fld = w_fld if w_fld is None or isinstance(w_fld, eqx.Module) else Function(w_fld)
         self.fluids = tuple(fluids)
         self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
+        objects = {"w_fld": self.w_fld, "fluids": self.fluids}
+        given |= {name: value for name, value in objects.items() if value}
+        values = _p.resolve(shooting.with_hubble(type(self), given))
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -143,6 +155,26 @@ class Cosmology(eqx.Module):
     def H0(self) -> Float[Array, ""]:
         """Hubble constant [km/s/Mpc]."""
         return 100.0 * self.h
+
+    @property
+    def theta_s_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at the visibility peak; computes recombination."""
+        return shooting.angle(self, "theta_s_100")
+
+    @property
+    def theta_star_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at optical depth 1; computes recombination."""
+        return shooting.angle(self, "theta_star_100")
+
+    @property
+    def thetastar(self) -> Float[Array, ""]:
+        """The angle of the sound horizon at optical depth 1 without reionization; computes recombination."""
+        return shooting.angle(self, "thetastar")
+
+    @property
+    def cosmomc_theta(self) -> Float[Array, ""]:
+        """The angle of the sound horizon by the fitting formula of CosmoMC."""
+        return shooting.angle(self, "cosmomc_theta")
 
     @property
     def A_s(self) -> Float[Array, ""]:
@@ -178,6 +210,16 @@ class Cosmology(eqx.Module):
     def omega_ncdm(self) -> Float[Array, " n"]:
         """Density of each massive species today, Omega_ncdm h^2 [n]."""
         return _p.omega_ncdm(self.m_ncdm, self.T_ncdm, self.deg_ncdm, self.T_cmb)[0]
+
+    @property
+    def Omega_ncdm(self) -> Float[Array, " n"]:
+        """Density of each massive species over critical [n]."""
+        return self.omega_ncdm / self.h**2
+
+    @property
+    def omega_m(self) -> Float[Array, ""]:
+        """Matter density Omega_m h^2."""
+        return self.Omega_m * self.h**2
 
     @property
     def Omega_m(self) -> Float[Array, ""]:
@@ -238,10 +280,11 @@ class Cosmology(eqx.Module):
         for group in _p.GROUPS:
             if any(name in changes for name in group):
                 kept = {k: v for k, v in kept.items() if k not in group}
-        if "m_ncdm" in changes and _p.to_vector("m_ncdm", changes["m_ncdm"]).shape[0] != self.N_ncdm:
+        masses = next((name for name in _p.MASSES if name in changes), None)
+        if masses and _p.to_vector(masses, changes[masses]).shape[0] != self.N_ncdm:
             if "N_ur" in kept:
                 raise MissingParameterError(
-                    "the number of massive species (m_ncdm) changes: give N_ur or N_eff for the new number as well"
+                    f"the number of massive species ({masses}) changes: give N_ur or N_eff for the new number as well"
                 )
             del kept["T_ncdm"], kept["deg_ncdm"]
         return type(self)(**{k: v for k, v in kept.items() if v is not None} | changes | objects)

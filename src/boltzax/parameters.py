@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from boltzax import constants
+from boltzax import constants, neutrinos
 from boltzax.errors import (
     ConflictingParametersError,
     MissingDependencyError,
@@ -63,31 +63,42 @@ STORED = {
 }
 _OTHERS = {
     "H0": Parameter("km/s/Mpc", "Hubble constant, in place of h"),
+    "theta_s_100": Parameter("", "100 times the angle of the sound horizon at the visibility peak, in place of h"),
+    "theta_star_100": Parameter("", "100 times the angle of the sound horizon at optical depth 1, in place of h"),
+    "thetastar": Parameter("", "the angle at optical depth 1 without reionization, as in CAMB, in place of h"),
+    "cosmomc_theta": Parameter("", "the angle by CosmoMC's fitting formula, as in CAMB, in place of h"),
     "Omega_b": Parameter("", "baryon density over critical, in place of omega_b"),
     "Omega_cdm": Parameter("", "cold dark matter density over critical, in place of omega_cdm"),
     "omega_m": Parameter("", "density of baryons, cdm and massive neutrinos times h^2, in place of omega_cdm"),
     "Omega_m": Parameter("", "density of baryons, cdm and massive neutrinos over critical, in place of omega_cdm"),
     "N_ncdm": Parameter("", "number of massive species, checked against m_ncdm"),
+    "omega_ncdm": Parameter("", "densities of the massive species Omega_ncdm h^2, in place of m_ncdm"),
+    "Omega_ncdm": Parameter("", "densities of the massive species over critical, in place of m_ncdm"),
     "N_eff": Parameter("", "effective number of relativistic neutrinos, massive ones included, in place of N_ur"),
     "A_s": Parameter("", "scalar amplitude at k_pivot, in place of ln_A_s_1e10"),
 }
 #: every accepted parameter, stored or alternative
 PARAMETERS: dict[str, Parameter] = {**STORED, **_OTHERS}
 
-_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10"}
+_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10", "100*theta_s": "theta_s_100"}
+#: angles of the sound horizon that may stand for h (see `boltzax.shooting`)
+ANGLES = ("theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta")
 _DARK_ENERGY = ("w0_fld", "wa_fld", "cs2_fld", "use_ppf")
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
+#: what may stand for the masses
+MASSES = ("m_ncdm", "omega_ncdm", "Omega_ncdm")
 GROUPS = (
-    ("h", "H0"),
+    ("h", "H0", *ANGLES),
     ("omega_b", "Omega_b"),
     ("omega_cdm", "Omega_cdm", "omega_m", "Omega_m"),
+    MASSES,
     ("N_ur", "N_eff"),
     ("ln_A_s_1e10", "A_s"),
     ("tau_reio", "z_reio"),
 )
 _NOT_IMPLEMENTED = (
-    "100*theta_s theta_s_100 theta_star_100 sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
-    "omega_ncdm Omega_ncdm ksi_ncdm Omega_ur omega_ur Omega_g omega_g alpha_s r n_t alpha_t Omega_dcdmdr Gamma_dcdm "
+    "sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
+    "ksi_ncdm Omega_ur omega_ur Omega_g omega_g alpha_s r n_t alpha_t Omega_dcdmdr Gamma_dcdm "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_annihilation_efficiency"
 ).split()
 _DEFAULTS = {
@@ -110,9 +121,6 @@ _DEFAULTS = {
 }
 _N_EFF_MASSLESS = 3.044
 _N_UR_ONE_MASSIVE = 2.0328  # CLASS's value beside one species at T_ncdm = 0.71611: N_eff = 3.0460
-
-_Q, _Q_WEIGHTS = np.polynomial.laguerre.laggauss(64)
-_FERMI_DIRAC = _Q_WEIGHTS * _Q**2 / (1.0 + np.exp(-_Q)) / (7.0 * math.pi**4 / 120.0)
 
 
 # -- reading values ----------------------------------------------------------------------------------------------------
@@ -144,7 +152,7 @@ def parse(name: str, value: Any) -> Any:
         if name == "YHe" and isinstance(value, str) and value != "BBN":
             return _to_float(name, value)
         return value
-    if name in VECTORS and ("," in value or not value.strip("()[] ")):
+    if name in (*VECTORS, *MASSES) and ("," in value or not value.strip("()[] ")):
         return tuple(_to_float(name, part) for part in value.strip("()[] ").split(",") if part.strip())
     number = _to_float(name, value)
     return int(number) if name == "N_ncdm" and number.is_integer() else number
@@ -224,8 +232,11 @@ def merge(arguments: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def resolve(given: dict[str, Any]) -> dict[str, Any]:
-    """The stored values [NumPy arrays or tracers, None, text] from the parameters given, all checked."""
+def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
+    """The stored values [NumPy arrays or tracers, None, text] from the parameters given, all checked.
+
+    closed: whether the densities may not exceed the critical one.
+    """
     source = {}
     for group in GROUPS:
         source[group[0]] = next((name for name in group if name in given), group[0])
@@ -240,16 +251,16 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
     values["recombination"] = _recombination(given)
     values["YHe"] = _helium(given)
     values.update(_dark_energy(given))
-    values.update(_species(given))
-    values["N_ur"] = _massless_number(given, values)
     if "H0" in given:
         values["h"] = to_scalar("H0", given["H0"]) / 100.0
+    values.update(_species(given, values))
+    values["N_ur"] = _massless_number(given, values)
     if "A_s" in given:
         values["ln_A_s_1e10"] = _log_amplitude(given["A_s"])
     if "Omega_b" in given:
         values["omega_b"] = to_scalar("Omega_b", given["Omega_b"]) * values["h"] ** 2
     values["omega_cdm"] = _cold_dark_matter(given, values)
-    _check(values, source)
+    _check(values, source, closed)
     return values
 
 
@@ -290,17 +301,18 @@ def _helium(given: dict[str, Any]) -> Any:
     return to_scalar("YHe", choice)
 
 
-def _species(given: dict[str, Any]) -> dict[str, Any]:
+def _species(given: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Masses, temperatures and degeneracies, each of the same length."""
-    masses = to_vector("m_ncdm", given.get("m_ncdm", _DEFAULTS["m_ncdm"]))
+    source = next((name for name in MASSES if name in given), None)
+    masses = to_vector(source or "m_ncdm", given.get(source, _DEFAULTS["m_ncdm"]))
     number = given.get("N_ncdm")
-    if number is not None and "m_ncdm" not in given and number == 0:
+    if number is not None and source is None and number == 0:
         masses = np.zeros(0)
     n = masses.shape[0]
     if number is not None and number != n:
-        if "m_ncdm" not in given:
+        if source is None:
             raise MissingParameterError(f"N_ncdm = {number} needs m_ncdm with {number} masses [eV]")
-        raise ConflictingParametersError(f"N_ncdm = {number}, but m_ncdm holds {n} masses")
+        raise ConflictingParametersError(f"N_ncdm = {number}, but {source} holds {n} values")
     out = {"m_ncdm": masses}
     for name in ("T_ncdm", "deg_ncdm"):
         value = to_array(name, given.get(name, _DEFAULTS[name]))
@@ -309,6 +321,14 @@ def _species(given: dict[str, Any]) -> dict[str, Any]:
                 f"{name} holds {value.shape[0]} values for {n} massive species (m_ncdm): give one, or one for each"
             )
         out[name] = value * np.ones(n)
+    if source in MASSES[1:]:
+        omega = masses * (values["h"] ** 2 if source == "Omega_ncdm" else 1.0)
+        out["m_ncdm"] = neutrinos.masses_of_density(omega, out["T_ncdm"], out["deg_ncdm"], values["T_cmb"])
+        if not is_traced(out["m_ncdm"]) and np.any(np.isnan(out["m_ncdm"])):
+            least = neutrinos.massless_density(out["T_ncdm"], out["deg_ncdm"], values["T_cmb"])
+            raise ParameterRangeError(
+                f"{source} must be finite and give omega_ncdm of at least {show(least)}, which massless neutrinos have"
+            )
     return out
 
 
@@ -365,9 +385,8 @@ def omega_radiation(N_ur: Any, T_cmb: Any) -> tuple[Any, Any]:
 def omega_ncdm(masses: Any, temperatures: Any, degeneracies: Any, T_cmb: Any) -> tuple[Any, Any]:
     """Omega h^2 of density and of three times the pressure today, for each species [n] (MB95 eq. 52)."""
     x = masses / (constants.EV_PER_KELVIN * temperatures * T_cmb[..., None])
-    energy = (_Q**2 + x[..., None] ** 2) ** 0.5
-    massless = 7.0 / 8.0 * constants.OMEGA_GAMMA_PER_T4 * T_cmb[..., None] ** 4 * temperatures**4 * degeneracies
-    return massless * (energy @ _FERMI_DIRAC), massless * ((_Q**2 / energy) @ _FERMI_DIRAC)
+    massless = neutrinos.massless_density(temperatures, degeneracies, T_cmb)
+    return massless * neutrinos.density_ratio(x), massless * neutrinos.pressure_ratio(x)
 
 
 def omega_lambda(values: Mapping[str, Any]) -> Any:
@@ -409,8 +428,8 @@ def closure_message(Omega_Lambda: Any) -> str:
     return f"the densities exceed the critical one: Omega_Lambda{shown} would be negative; lower them or raise h"
 
 
-def _check(values: dict[str, Any], source: dict[str, str]) -> None:
-    """Raise on every concrete value out of range, and if all are concrete on densities above critical."""
+def _check(values: dict[str, Any], source: dict[str, str], closed: bool) -> None:
+    """Raise on every concrete value out of range, and if all are concrete and `closed` on densities above critical."""
     for name, limits in STORED.items():
         value = values[name]
         if value is None or isinstance(value, str) or is_traced(value):
@@ -421,7 +440,7 @@ def _check(values: dict[str, Any], source: dict[str, str]) -> None:
         if early_dark_energy(values["w0_fld"], values["wa_fld"]):
             raise ParameterRangeError(EARLY)
     used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "N_ur", "T_cmb", *VECTORS)}
-    if is_traced(used):
+    if is_traced(used) or not closed:
         return
     Omega_Lambda = omega_lambda(used) / used["h"] ** 2
     if not Omega_Lambda >= 0.0:

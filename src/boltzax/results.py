@@ -6,23 +6,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax import growth
 from boltzax.background import Background
 from boltzax.cosmology import Cosmology
+from boltzax.shooting import cosmomc_theta
 from boltzax.sources import Sources
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.matter import MatterPower, linear_power, sigma_R
+from boltzax.spectra.transfer import transfer
 from boltzax.thermo import Thermodynamics
 
 
 class Derived(eqx.Module):
     """Derived parameters.
 
-    sigma8; rs_drag, rs_rec, rs_star sound horizons [Mpc] at drag epoch, visibility peak, kappa = 1; z_rec, z_star,
-    z_drag; theta_s_100; Omega_m (b, cdm, ncdm), Omega_Lambda; age [Gyr]; tau_0 conformal age [Mpc]; tau_rec [Mpc];
-    z_reio, tau_reio; YHe; N_eff; H0 [km/s/Mpc]; A_s.
+    sigma8; S8 = sigma8 (Omega_m/0.3)^(1/2); rs_drag, rs_rec, rs_star sound horizons [Mpc] at drag epoch, visibility
+    peak, kappa = 1; z_rec, z_star, z_drag; theta_s_100, theta_star_100, thetastar, cosmomc_theta angles of the sound
+    horizon (see `boltzax.shooting`); Omega_m (b, cdm, ncdm), Omega_Lambda; age [Gyr]; tau_0 conformal age [Mpc];
+    tau_rec [Mpc]; z_reio, tau_reio; YHe; N_eff; H0 [km/s/Mpc]; A_s.
     """
 
     sigma8: Float[Array, ""]
+    S8: Float[Array, ""]
     rs_drag: Float[Array, ""]
     rs_rec: Float[Array, ""]
     rs_star: Float[Array, ""]
@@ -30,6 +35,9 @@ class Derived(eqx.Module):
     z_star: Float[Array, ""]
     z_drag: Float[Array, ""]
     theta_s_100: Float[Array, ""]
+    theta_star_100: Float[Array, ""]
+    thetastar: Float[Array, ""]
+    cosmomc_theta: Float[Array, ""]
     Omega_m: Float[Array, ""]
     Omega_Lambda: Float[Array, ""]
     age: Float[Array, ""]
@@ -68,6 +76,39 @@ class Results(eqx.Module):
         powers = [linear_power(self.cosmology, self.matter, k, xi, species) for xi in jnp.atleast_1d(x).ravel()]
         return jnp.stack(powers).reshape(z.shape + k.shape)
 
+    def sigma(self, R, z: Float[Array, "*z"] = 0.0, species: str = "m") -> Float[Array, "..."]:
+        """RMS linear density contrast in spheres of R Mpc at redshift z; the shape is z.shape + R.shape.
+
+        species: "m" or "cb". Raises OutOfRangeError if the spheres are smaller than k_max resolves, or for z beyond
+        the solved range.
+        """
+        return growth.sigma(self, R, z, species)
+
+    def sigma8(self, z: Float[Array, "*z"] = 0.0, species: str = "m") -> Float[Array, "*z"]:
+        """`sigma` at R = 8 Mpc/h."""
+        return growth.sigma(self, 8.0 / self.cosmology.h, z, species)
+
+    def f_sigma8(self, z: Float[Array, "*z"] = 0.0, species: str = "m") -> Float[Array, "*z"]:
+        """d sigma8 / d ln a, which is f sigma8 where growth depends on scale."""
+        return growth.sigma_growth(self, 8.0 / self.cosmology.h, z, species)
+
+    def growth_factor(self, z: Float[Array, "*z"] = 0.0) -> Float[Array, "*z"]:
+        """Scale-independent growth D(z), 1 today, of baryons and cdm without pressure (see `background.growth`)."""
+        return growth.growth_factor(self, z)
+
+    def growth_rate(self, z: Float[Array, "*z"] = 0.0, k: Float[Array, " k"] | None = None, species: str = "m"):
+        """f = d ln D / d ln a of that growth, or with wavenumbers k [1/Mpc] d ln delta / d ln a, z.shape + k.shape."""
+        if k is None:
+            return growth.growth_rate(self, z)
+        return growth.growth_rate_of_scale(self, k, z, species)
+
+    def transfer(self, z, k: Float[Array, " k"] | None = None, format: str = "class") -> dict[str, Array]:
+        """Transfer functions at redshift z in the columns of CLASS ("class") or CAMB ("camb"); see `spectra.transfer`.
+
+        k [1/Mpc], by default those of the solved modes.
+        """
+        return transfer(self, z, k, format)
+
 
 def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
     """Derived parameters of a solution."""
@@ -76,8 +117,10 @@ def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
     bg, th = background, thermo
     H2 = bg.H0**2
     ncdm = bg.rho_ncdm(jnp.ones(()))[0].sum() if bg.M_ncdm.shape[0] else 0.0
+    Omega_m, sigma8 = (bg.rho_b + bg.rho_cdm + ncdm) / H2, sigma_R(power, cosmo.h)
     return Derived(
-        sigma8=sigma_R(power, cosmo.h),
+        sigma8=sigma8,
+        S8=sigma8 * jnp.sqrt(Omega_m / 0.3),
         rs_drag=th.rs_d,
         rs_rec=th.rs_rec,
         rs_star=th.rs_star,
@@ -85,7 +128,10 @@ def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
         z_star=th.z_star,
         z_drag=th.z_d,
         theta_s_100=th.theta_s_100,
-        Omega_m=(bg.rho_b + bg.rho_cdm + ncdm) / H2,
+        theta_star_100=th.theta_star_100,
+        thetastar=th.thetastar,
+        cosmomc_theta=cosmomc_theta(cosmo),
+        Omega_m=Omega_m,
         Omega_Lambda=bg.rho_lambda / H2,
         age=bg.age,
         tau_0=bg.tau_0,
