@@ -28,8 +28,7 @@ _INERT: dict[str, tuple[str, ...]] = {
     "lensing": ("yes", "no", "y", "n"),
     "non_linear": ("none", "", "no"), "non linear": ("none", "", "no"), "reio_parametrization": ("reio_camb",),
     "Omega_k": ("0", "0.0"), "r": ("0", "0.0"), "alpha_s": ("0", "0.0"),
-    "w0_fld": ("-1", "-1.0"), "wa_fld": ("0", "0.0"),
-    "P_k_ini type": ("analytic_Pk",), "use_ppf": ("yes", "no"),
+    "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
 }  # fmt: skip
 _OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
 _SETTINGS = ("output", "l_max_scalars", "P_k_max_1/Mpc", "P_k_max_h/Mpc", "z_max_pk", "z_pk")

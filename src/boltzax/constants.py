@@ -27,3 +27,4 @@ GYR_PER_MPC = MPC / C_LIGHT / GYR  # light travel time of 1 Mpc in Gyr
 OMEGA_GAMMA_PER_T4 = (4.0 * SIGMA_STEFAN_BOLTZMANN / C_LIGHT**3) / (
     3.0 * 1.0e10 / (8.0 * math.pi * G_NEWTON * MPC**2)
 )  # omega_gamma = Omega_gamma h^2 over T_cmb^4
+RELIC = 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0)  # one neutrino decoupled instantaneously, over photons

@@ -10,14 +10,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax import parameters as _p
-from boltzax.errors import MissingParameterError, ParameterRangeError, error_if, require_x64
+from boltzax.errors import (
+    MissingParameterError,
+    NotImplementedParameterError,
+    ParameterRangeError,
+    error_if,
+    require_x64,
+)
+from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, Function, SoundSpeed, Tabulated
 from boltzax.parameters import PARAMETERS, Parameter
 
 __all__ = ["PARAMETERS", "Cosmology", "Parameter"]
 
 
 class Cosmology(eqx.Module):
-    """Parameters of a flat LCDM cosmology with massless and massive neutrinos, under CLASS's names.
+    """Parameters of a flat cosmology, under CLASS's names: LCDM with massless and massive neutrinos, and what is added.
 
     Every argument is a keyword and has a default; together the defaults are Planck 2018 (arXiv:1807.06209, table 2,
     last column) with one neutrino of 0.06 eV. For one quantity give one parameter:
@@ -33,9 +40,14 @@ class Cosmology(eqx.Module):
     - `m_ncdm` [eV]: a number or one for each species, () for massless neutrinos only; `T_ncdm` [T_cmb] and `deg_ncdm`:
       a number for all species or one for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
+    - `w0_fld`, `wa_fld` for dark energy with w = w0 + wa (1 - a), or `w_fld`, a JAX function of the scale factor (an
+      equinox module if it has parameters of its own); with any of them `cs2_fld`, its sound speed squared (1), and
+      `use_ppf`: "yes" (default), or "no" for a fluid, which must not cross w = -1. With none, dark energy is a
+      cosmological constant;
+    - `fluids`: further species, each a `boltzax.fluids.Fluid`;
     - `recombination`: "hyrec" or "recfast".
 
-    The fields are float64 scalars, or vectors over massive species, and all are traced except `recombination`: a
+    The fields are float64 scalars, or vectors over massive species, and all are traced except texts: a
     Cosmology can be built, differentiated and mapped over inside jax transformations.
 
     Raises: `UnknownParameterError`, `ConflictingParametersError`, `MissingParameterError`, `ParameterRangeError`,
@@ -61,7 +73,13 @@ class Cosmology(eqx.Module):
     reionization_exponent: Float[Array, ""]
     helium_fullreio_redshift: Float[Array, ""]
     helium_fullreio_width: Float[Array, ""]
+    w0_fld: Float[Array, ""] | None
+    wa_fld: Float[Array, ""] | None
+    cs2_fld: Float[Array, ""] | None
+    use_ppf: str | None = eqx.field(static=True)
     recombination: str = eqx.field(static=True)
+    w_fld: Any
+    fluids: tuple[Fluid, ...]
 
     def __init__(
         self,
@@ -92,12 +110,21 @@ class Cosmology(eqx.Module):
         reionization_exponent=None,
         helium_fullreio_redshift=None,
         helium_fullreio_width=None,
+        w0_fld=None,
+        wa_fld=None,
+        cs2_fld=None,
+        use_ppf=None,
         recombination=None,
+        w_fld=None,
+        fluids=(),
         **others,
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
-        values = _p.resolve(_p.merge(arguments, others))
+        given = _p.merge(arguments, others)
+        values = _p.resolve(given if w_fld is None else given | {"w_fld": w_fld})
+        self.w_fld = w_fld if w_fld is None or isinstance(w_fld, eqx.Module) else Function(w_fld)
+        self.fluids = tuple(fluids)
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -153,8 +180,28 @@ class Cosmology(eqx.Module):
 
     @property
     def Omega_Lambda(self) -> Float[Array, ""]:
-        """Cosmological constant over critical, by closure: the sum of all Omega is 1."""
+        """Cosmological constant over critical, by closure: the sum of all Omega is 1; zero if dark energy is a fluid.
+
+        `fluids` are not counted: see `boltzax.background.background`.
+        """
+        return self._closure if self.dark_energy is None else jnp.zeros_like(self._closure)
+
+    @property
+    def Omega_fld(self) -> Float[Array, ""]:
+        """Dark energy with an equation of state over critical, by closure; zero if it is a cosmological constant."""
+        return jnp.zeros_like(self._closure) if self.dark_energy is None else self._closure
+
+    @property
+    def _closure(self):
         return _p.omega_lambda({name: getattr(self, name) for name in _p.STORED}) / self.h**2
+
+    @property
+    def dark_energy(self) -> DarkEnergy | None:
+        """Dark energy as a species, its density still to be fixed; None if it is a cosmological constant."""
+        if self.cs2_fld is None:
+            return None
+        w = CPL(self.w0_fld, self.wa_fld) if self.w_fld is None else Tabulated.of(self.w_fld)
+        return (PPF if self.use_ppf == "yes" else SoundSpeed)(w, self.cs2_fld)
 
     @property
     def N_eff(self) -> Float[Array, ""]:
@@ -174,8 +221,11 @@ class Cosmology(eqx.Module):
         What is kept is what is stored: changing h keeps omega_b, not Omega_b. Changing the number of massive species
         needs N_ur or N_eff as well; T_ncdm and deg_ncdm then return to their defaults unless they are given.
         """
+        objects = {name: changes.pop(name, getattr(self, name)) for name in ("w_fld", "fluids")}
         changes = _p.merge({}, changes)
         kept = {name: getattr(self, name) for name in _p.STORED}
+        if objects["w_fld"] is not None:
+            kept.pop("w0_fld"), kept.pop("wa_fld")
         for group in _p.GROUPS:
             if any(name in changes for name in group):
                 kept = {k: v for k, v in kept.items() if k not in group}
@@ -185,7 +235,7 @@ class Cosmology(eqx.Module):
                     "the number of massive species (m_ncdm) changes: give N_ur or N_eff for the new number as well"
                 )
             del kept["T_ncdm"], kept["deg_ncdm"]
-        return type(self)(**{**{k: v for k, v in kept.items() if v is not None}, **changes})
+        return type(self)(**{k: v for k, v in kept.items() if v is not None} | changes | objects)
 
     def checked(self, on_error: str | None = None) -> "Cosmology":
         """This cosmology after a check of every value: at once if concrete, at run time (`error_if`) if traced."""
@@ -194,8 +244,11 @@ class Cosmology(eqx.Module):
         for name, value in values.items():
             bad = _p.outside(value, _p.STORED[name])
             values[name] = error_if(value, bad, _p.range_message(name, value), ParameterRangeError, on_error)
-        bad = ~(self.Omega_Lambda >= 0.0)
-        message = _p.closure_message(self.Omega_Lambda)
+        if self.w0_fld is not None:
+            bad = _p.early_dark_energy(self.w0_fld, self.wa_fld)
+            values["w0_fld"] = error_if(values["w0_fld"], bad, _p.EARLY, ParameterRangeError, on_error)
+        bad = ~(self._closure >= 0.0)
+        message = _p.closure_message(self._closure)
         values["h"] = error_if(values["h"], bad, message, ParameterRangeError, on_error)
         return eqx.tree_at(lambda cosmo: [getattr(cosmo, name) for name in names], self, list(values.values()))
 
@@ -215,7 +268,12 @@ class Cosmology(eqx.Module):
         return cls.from_dict(_p.read_yaml(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """The stored parameters as Python numbers and lists, under CLASS's names; `from_dict` reads them back."""
+        """The stored parameters as Python numbers and lists, under CLASS's names; `from_dict` reads them back.
+
+        Raises NotImplementedParameterError for `w_fld` and `fluids`, which are functions, not numbers.
+        """
+        if self.w_fld is not None or self.fluids:
+            raise NotImplementedParameterError("w_fld and fluids are Python objects: they have no form as numbers")
         out: dict[str, Any] = {}
         for name in _p.STORED:
             value = getattr(self, name)
@@ -234,6 +292,8 @@ class Cosmology(eqx.Module):
                 settings[name] = ",".join(repr(v) for v in values)
         if self.N_ncdm:
             settings["N_ncdm"] = self.N_ncdm
+        if self.dark_energy is not None:
+            settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
         return settings
 
     def __repr__(self) -> str:
@@ -245,4 +305,5 @@ class Cosmology(eqx.Module):
                     continue
                 value = "BBN"
             lines.append(f"  {name} = {_p.show(value)}{' ' + parameter.unit if parameter.unit else ''},")
+        lines += [f"  {name} = {getattr(self, name)}," for name in ("w_fld", "fluids") if getattr(self, name)]
         return "Cosmology(\n" + "\n".join(lines) + "\n)"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -57,7 +58,7 @@ def jacobian(
 
 
 def _check(cosmo: Cosmology, name: str):
-    names = [n for n, v in vars(cosmo).items() if not isinstance(v, str)]
+    names = [n for n, v in vars(cosmo).items() if v is None or eqx.is_array(v)]
     if name not in names:
         raise UnknownParameterError.from_name(name, names)
     if getattr(cosmo, name) is None:

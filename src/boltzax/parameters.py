@@ -55,6 +55,10 @@ STORED = {
     "reionization_exponent": Parameter("", "exponent of (1+z) in the tanh reionization", 0.0, 10.0),
     "helium_fullreio_redshift": Parameter("", "redshift of the second helium reionization", 0.0, 50.0),
     "helium_fullreio_width": Parameter("", "width in redshift of the second helium reionization", 0.0, 20.0),
+    "w0_fld": Parameter("", "equation of state of dark energy today, w = w0_fld + wa_fld (1 - a)", -3.0, 0.0),
+    "wa_fld": Parameter("", "slope of the equation of state of dark energy", -10.0, 3.0),
+    "cs2_fld": Parameter("", "sound speed squared of dark energy in its rest frame", 0.0, 1.0e2),
+    "use_ppf": Parameter("", "perturbations of dark energy: PPF (yes) or those of a fluid (no)"),
     "recombination": Parameter("", "recombination physics: hyrec or recfast"),
 }
 _OTHERS = {
@@ -71,6 +75,7 @@ _OTHERS = {
 PARAMETERS: dict[str, Parameter] = {**STORED, **_OTHERS}
 
 _SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10"}
+_DARK_ENERGY = ("w0_fld", "wa_fld", "cs2_fld", "use_ppf")
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
 GROUPS = (
     ("h", "H0"),
@@ -81,7 +86,7 @@ GROUPS = (
     ("tau_reio", "z_reio"),
 )
 _NOT_IMPLEMENTED = (
-    "100*theta_s theta_s_100 theta_star_100 sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf w0_fld wa_fld cs2_fld "
+    "100*theta_s theta_s_100 theta_star_100 sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
     "omega_ncdm Omega_ncdm ksi_ncdm Omega_ur omega_ur Omega_g omega_g alpha_s r n_t alpha_t Omega_dcdmdr Gamma_dcdm "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_annihilation_efficiency"
 ).split()
@@ -226,7 +231,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
         source[group[0]] = next((name for name in group if name in given), group[0])
     values: dict[str, Any] = dict.fromkeys(STORED)
     for name in STORED:
-        if name in ("m_ncdm", "T_ncdm", "deg_ncdm", "YHe", "recombination", "N_ur"):
+        if name in ("m_ncdm", "T_ncdm", "deg_ncdm", "YHe", "recombination", "N_ur", *_DARK_ENERGY):
             continue
         if name in given:
             values[name] = to_scalar(name, given[name])
@@ -234,6 +239,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
             values[name] = to_scalar(name, _DEFAULTS[name])
     values["recombination"] = _recombination(given)
     values["YHe"] = _helium(given)
+    values.update(_dark_energy(given))
     values.update(_species(given))
     values["N_ur"] = _massless_number(given, values)
     if "H0" in given:
@@ -252,6 +258,27 @@ def _recombination(given: dict[str, Any]) -> str:
     if str(choice).lower() not in ("hyrec", "recfast"):
         raise ParameterRangeError(f"recombination must be 'hyrec' or 'recfast', not {choice!r}")
     return str(choice).lower()
+
+
+def _dark_energy(given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of dark energy, all None if it is a cosmological constant."""
+    names = [name for name in _DARK_ENERGY if name in given]
+    w = given.get("w_fld")
+    if not names and w is None:
+        return {}
+    if w is not None and {"w0_fld", "wa_fld"} & set(names):
+        raise ConflictingParametersError("give w_fld, a function of the scale factor, or w0_fld and wa_fld, not both")
+    values: dict[str, Any] = {"use_ppf": _yes(given.get("use_ppf", "yes"))}
+    for name, default in (("w0_fld", -1.0), ("wa_fld", 0.0), ("cs2_fld", 1.0)):
+        if w is None or name == "cs2_fld":
+            values[name] = to_scalar(name, given.get(name, default))
+    return values
+
+
+def _yes(choice: Any) -> str:
+    if str(choice).lower() in ("yes", "true", "no", "false"):
+        return "yes" if str(choice).lower() in ("yes", "true") else "no"
+    raise ParameterRangeError(f"use_ppf must be 'yes' or 'no', not {choice!r}")
 
 
 def _helium(given: dict[str, Any]) -> Any:
@@ -332,7 +359,7 @@ def _cold_dark_matter(given: dict[str, Any], values: dict[str, Any]) -> Any:
 def omega_radiation(N_ur: Any, T_cmb: Any) -> tuple[Any, Any]:
     """Omega h^2 of photons and of massless neutrinos."""
     photons = constants.OMEGA_GAMMA_PER_T4 * T_cmb**4
-    return photons, 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0) * N_ur * photons
+    return photons, constants.RELIC * N_ur * photons
 
 
 def omega_ncdm(masses: Any, temperatures: Any, degeneracies: Any, T_cmb: Any) -> tuple[Any, Any]:
@@ -369,6 +396,14 @@ def range_message(name: str, value: Any, source: str | None = None) -> str:
     )
 
 
+EARLY = "w0_fld + wa_fld must be below 0, or dark energy would not vanish early on: lower wa_fld"
+
+
+def early_dark_energy(w0: Any, wa: Any) -> Any:
+    """Whether dark energy does not fall behind matter in the past."""
+    return ~(w0 + wa < 0.0)
+
+
 def closure_message(Omega_Lambda: Any) -> str:
     shown = "" if is_traced(Omega_Lambda) else f" of {show(Omega_Lambda)}"
     return f"the densities exceed the critical one: Omega_Lambda{shown} would be negative; lower them or raise h"
@@ -382,6 +417,9 @@ def _check(values: dict[str, Any], source: dict[str, str]) -> None:
             continue
         if np.any(outside(value, limits)):
             raise ParameterRangeError(range_message(name, value, source.get(name)))
+    if values["w0_fld"] is not None and not is_traced((values["w0_fld"], values["wa_fld"])):
+        if early_dark_energy(values["w0_fld"], values["wa_fld"]):
+            raise ParameterRangeError(EARLY)
     used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "N_ur", "T_cmb", *VECTORS)}
     if is_traced(used):
         return

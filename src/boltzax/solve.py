@@ -92,11 +92,14 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
 
 
 def history(bg: Background, th: Thermodynamics) -> UniformTable:
-    """What the perturbation equations read, over ln(tau/tau_0): ln a, ln aH, ln kappa', a c_b^2."""
+    """What perturbation equations read, over ln(tau/tau_0): ln a, ln aH, ln kappa', a c_b^2, functions of fluids."""
     ln_x = np.linspace(_LN_X_START, 0.0, _N_HISTORY)
     ln_a = bg.ln_a(jnp.exp(ln_x) * bg.tau_0)
     state = th.at(ln_a)
-    fields = (ln_a, ln_a + jnp.log(bg.hubble(ln_a)), jnp.log(state.kappa_prime), state.cb2 * jnp.exp(ln_a))
+    fields = [ln_a, ln_a + jnp.log(bg.hubble(ln_a)), jnp.log(state.kappa_prime), state.cb2 * jnp.exp(ln_a)]
+    for fluid in bg.fluids:
+        functions = fluid.time_functions(bg, jnp.exp(ln_a))
+        fields += [functions[name] for name in fluid.functions]
     return UniformTable(jnp.asarray(ln_x[0]), jnp.asarray(ln_x[1] - ln_x[0]), jnp.stack(fields, axis=-1))
 
 

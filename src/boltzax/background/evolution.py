@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.background import massive_neutrinos as ncdm
-from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4
+from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4, RELIC
+from boltzax.fluids import Fluid
 from boltzax.numerics.quadrature import cumulative
 from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars
 
-_RELIC = 7.0 / 8.0 * (4.0 / 11.0) ** (4.0 / 3.0)  # one neutrino decoupled instantaneously, over photons
 LN_A_START = -24.0  # conformal time ~ 1e-5 Mpc: before the earliest start of any mode
 
 
@@ -22,6 +22,7 @@ class Background(eqx.Module):
     """Densities today, and tables of the expansion history.
 
     rho_*: today's density of each species times its scaling (photons, ur: rho a^4; b, cdm: rho a^3) [1/Mpc^2].
+    fluids: every other species, dark energy that is no cosmological constant among them (then rho_lambda is zero).
     H0 [1/Mpc], tau_0 conformal time today [Mpc], age [Gyr], N_eff effective number of neutrinos when relativistic.
     """
 
@@ -37,6 +38,7 @@ class Background(eqx.Module):
     tau_0: Float[Array, ""]
     age: Float[Array, ""]
     table: UniformTable  # over ln a: ln tau, ln r_s, proper time
+    fluids: tuple[Fluid, ...] = ()
 
     def rho_ncdm(self, a: Float[Array, "*s"]) -> tuple[Float[Array, "*s n"], Float[Array, "*s n"]]:
         """Density and pressure of each massive species at scale factor a [1/Mpc^2]."""
@@ -45,11 +47,21 @@ class Background(eqx.Module):
 
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""
-        a = jnp.exp(jnp.asarray(ln_a))
+        return jnp.sqrt(self.rho(jnp.exp(jnp.asarray(ln_a))))
+
+    def rho(self, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Total density at scale factor a [1/Mpc^2]."""
         rho = (self.rho_g + self.rho_ur) / a**4 + (self.rho_b + self.rho_cdm) / a**3 + self.rho_lambda
         if self.M_ncdm.shape[0]:
             rho = rho + self.rho_ncdm(a)[0].sum(-1)
-        return jnp.sqrt(rho)
+        return sum((fluid.rho(a) for fluid in self.fluids), rho)
+
+    def pressure(self, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Total pressure at scale factor a [1/Mpc^2]."""
+        pressure = (self.rho_g + self.rho_ur) / (3.0 * a**4) - self.rho_lambda
+        if self.M_ncdm.shape[0]:
+            pressure = pressure + self.rho_ncdm(a)[1].sum(-1)
+        return sum((fluid.pressure(a) for fluid in self.fluids), pressure)
 
     def conformal_time(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Conformal time tau [Mpc]."""
@@ -99,10 +111,11 @@ def background(cosmo, n_grid: int = 2401) -> Background:
     Friedmann equation and d tau / d ln a = 1/(aH); sound speed 1/sqrt(3 (1 + R)), R = 3 rho_b / (4 rho_g).
     """
     densities, M = _today(cosmo)
-    number = (ncdm.massless_density(cosmo) / _RELIC).sum()
+    number = (ncdm.massless_density(cosmo) / RELIC).sum()
     blank = UniformTable(jnp.zeros(()), jnp.ones(()), jnp.zeros((8, 3)))
     zero = jnp.zeros(())
     bg = Background(**densities, M_ncdm=M, N_eff=cosmo.N_ur + number, tau_0=zero, age=zero, table=blank)
+    bg = _with_fluids(bg, cosmo)
     table = _tabulate(bg, n_grid)
     return eqx.tree_at(
         lambda b: (b.tau_0, b.age, b.table),
@@ -116,13 +129,26 @@ def _today(cosmo):
     H0 = cosmo.h * H0_UNIT
     unit = H0_UNIT**2
     rho_g = OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4 * unit
-    rho_ur, rho_b, rho_cdm = _RELIC * cosmo.N_ur * rho_g, cosmo.omega_b * unit, cosmo.omega_cdm * unit
+    rho_ur, rho_b, rho_cdm = RELIC * cosmo.N_ur * rho_g, cosmo.omega_b * unit, cosmo.omega_cdm * unit
     rho_ncdm = ncdm.massless_density(cosmo) * rho_g
     M = ncdm.mass_ratio(cosmo)
     today = rho_g + rho_ur + rho_b + rho_cdm + (rho_ncdm * ncdm.density_by_quadrature(M)).sum()
     scalars = dict(H0=H0, rho_g=rho_g, rho_ur=rho_ur, rho_b=rho_b, rho_cdm=rho_cdm, rho_lambda=H0**2 - today)
     *kept, rho_ncdm, M = keep_scalars(*scalars.values(), rho_ncdm, M)
     return dict(zip(scalars, kept, strict=True)) | {"rho_ncdm_massless": rho_ncdm}, M
+
+
+def _with_fluids(bg: Background, cosmo) -> Background:
+    """The fluids of the cosmology take their density from the cosmological constant, or dark energy takes its place."""
+    if not cosmo.fluids and cosmo.dark_energy is None:
+        return bg
+    ordinary = eqx.tree_at(lambda b: b.rho_lambda, bg, jnp.zeros(()))
+    fluids = tuple(fluid.fixed(ordinary) for fluid in cosmo.fluids)
+    rho = bg.rho_lambda - sum(fluid.rho(jnp.ones(())) for fluid in fluids)
+    if cosmo.dark_energy is not None:
+        fluids, rho = (*fluids, eqx.tree_at(lambda d: d.rho_0, cosmo.dark_energy, rho)), jnp.zeros(())
+    N_eff = bg.N_eff + sum(fluid.early_radiation() for fluid in fluids) / (RELIC * bg.rho_g)
+    return eqx.tree_at(lambda b: (b.rho_lambda, b.N_eff, b.fluids), bg, (rho, N_eff, fluids))
 
 
 def _tabulate(bg: Background, n_grid: int) -> UniformTable:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from boltzax.fluids import Fluid, Instant
+from boltzax.perturbations import blocks
 from boltzax.perturbations import layout as lay_
 from boltzax.perturbations.layout import Layout
 from boltzax.perturbations.species.photons import POLARISATION as G
@@ -16,7 +18,8 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 
 class Contents(NamedTuple):
-    """What the equations read of the background: densities today times their scaling [1/Mpc^2], masses, tau_0 [Mpc]."""
+    """What the equations read of the background: densities today times their scaling [1/Mpc^2], masses, tau_0 [Mpc],
+    fluids."""
 
     rho_g: jnp.ndarray
     rho_ur: jnp.ndarray
@@ -25,6 +28,7 @@ class Contents(NamedTuple):
     rho_ncdm_massless: jnp.ndarray
     M_ncdm: jnp.ndarray
     tau_0: jnp.ndarray
+    fluids: tuple[Fluid, ...] = ()
 
     @classmethod
     def of(cls, background) -> "Contents":
@@ -32,12 +36,14 @@ class Contents(NamedTuple):
 
 
 class Medium(NamedTuple):
-    """What the equations read at each time: a, aH [1/Mpc], kappa' [1/Mpc], baryon sound speed squared."""
+    """What the equations read at each time: a, aH [1/Mpc], kappa' [1/Mpc], baryon sound speed squared, and the time
+    functions of each fluid."""
 
     a: jnp.ndarray
     aH: jnp.ndarray
     kappa_prime: jnp.ndarray
     cb2: jnp.ndarray
+    fluids: tuple[dict[str, jnp.ndarray], ...] = ()
 
 
 class Coefficients(NamedTuple):
@@ -45,7 +51,7 @@ class Coefficients(NamedTuple):
 
     damping kappa' dtau, two_over_aH, rho_b and rho_cdm (times a^2), pressure c_b^2 k^2 dtau, drag R^-1 kappa' dtau and
     expansion aH dtau [3, lanes]; gk speed k dtau and the moment weights w0, w1 [3, rows, lanes]; w_sigma: weight of
-    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes].
+    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes]; fluids: matrices of each.
     """
 
     k: jnp.ndarray
@@ -61,15 +67,18 @@ class Coefficients(NamedTuple):
     w0: jnp.ndarray
     w1: jnp.ndarray
     w_sigma: jnp.ndarray
+    fluids: tuple[blocks.Block, ...] = ()
 
 
 class Core(NamedTuple):
     """Unknowns at the nodes but the tails. fluid [4, 3, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, 3, rows,
-    lanes]: l = 0, 1, 2 of every hierarchy; border [3, 3, lanes]: h', eta', Pi = F_2 + G_0 + G_2."""
+    lanes]: l = 0, 1, 2 of every hierarchy; border [3, 3, lanes]: h', eta', Pi = F_2 + G_0 + G_2; fluids: unknowns
+    [n, 3, lanes] of each."""
 
     fluid: jnp.ndarray
     low: jnp.ndarray
     border: jnp.ndarray
+    fluids: tuple[jnp.ndarray, ...] = ()
 
 
 def coefficients(lay: Layout, contents: Contents, k, dtau, m: Medium) -> Coefficients:
@@ -91,6 +100,10 @@ def coefficients(lay: Layout, contents: Contents, k, dtau, m: Medium) -> Coeffic
         w0=nodes_first(w0),
         w1=nodes_first(w1),
         w_sigma=jnp.stack([w_sigma, w_sigma * dln_sigma * m.aH])[:, :, -1],
+        fluids=tuple(
+            blocks.block(fluid, k, dtau, Instant(m.a, m.aH, own))
+            for fluid, own in zip(contents.fluids, m.fluids, strict=True)
+        ),
     )
 
 
@@ -155,11 +168,16 @@ def slopes(lay: Layout, c: Coefficients, x: Core, f3) -> Core:
         ]
     )
     density = c.rho_cdm * delta_cdm + c.rho_b * delta_b + (c.w0 * x0).sum(-2)
+    momentum = (c.w1 * x1).sum(-2)
+    for b, v in zip(c.fluids, x.fluids, strict=True):
+        own = blocks.stress(b, v, x.border[:2])
+        density, momentum = density + own[0], momentum + own[1]
     border = jnp.stack(
         [
             c.two_over_aH * (c.k**2 * eta + 1.5 * density),
-            1.5 * (c.rho_b * theta_b / c.k**2 + (c.w1 * x1).sum(-2) / c.k),
+            1.5 * (c.rho_b * theta_b / c.k**2 + momentum / c.k),
             x2[:, F] + x0[:, G] + x2[:, G],
         ]
     )
-    return Core(fluid, low + sources, border)
+    others = tuple(blocks.slopes(b, v, x.border[:2]) for b, v in zip(c.fluids, x.fluids, strict=True))
+    return Core(fluid, low + sources, border, others)

@@ -10,12 +10,11 @@ from boltzax.perturbations.species.photons import POLARISATION, TEMPERATURE
 
 
 def adiabatic(lay: Layout, background, k, tau):
-    """Fluid [..., 4, lanes] and hierarchies' l = 0, 1, 2 [..., 3, rows, lanes] at k tau << 1, k and tau [..., lanes].
-
-    The tails are zero.
+    """Values at k tau << 1, k and tau [..., lanes]: fluid [..., 4, lanes], hierarchies' l = 0, 1, 2 [..., 3, rows,
+    lanes], and the unknowns [n, lanes] of each fluid. The tails are zero.
     """
     massless = background.rho_ur + background.rho_ncdm_massless.sum()
-    radiation = background.rho_g + massless
+    radiation = background.rho_g + massless + sum(fluid.early_radiation() for fluid in background.fluids)
     f_nu = massless / radiation
     matter = background.rho_b + background.rho_cdm
     w = matter / jnp.sqrt(radiation) * tau  # growing matter correction, ~ a/a_eq
@@ -44,5 +43,6 @@ def adiabatic(lay: Layout, background, k, tau):
             columns.append((zero, zero, zero))
         else:
             columns.append((delta_g, 4.0 * theta_nu / (3.0 * k), 2.0 * shear_nu))
+    others = tuple(jnp.stack(fluid.start(k, tau, delta_g, theta_g)) for fluid in background.fluids)
     low = jnp.stack([jnp.stack([c[l] for c in columns], axis=-2) for l in range(3)], axis=-3)
-    return jnp.stack([eta, 0.75 * delta_g, 0.75 * delta_g, theta_g], axis=-2), low
+    return jnp.stack([eta, 0.75 * delta_g, 0.75 * delta_g, theta_g], axis=-2), low, others

@@ -41,26 +41,29 @@ class Trajectory(NamedTuple):
     theta_ncdm: jnp.ndarray
 
 
-def medium(history, x) -> Medium:
+def medium(history, x, fluids=()) -> Medium:
     """Background and thermodynamics at tau/tau_0 = x from the packed table over ln x."""
-    ln_a, ln_aH, ln_kappa_prime, a_cb2 = settle(jnp.moveaxis(history(jnp.log(x)), -1, 0))
-    a = jnp.exp(ln_a)
-    return Medium(a, jnp.exp(ln_aH), jnp.exp(ln_kappa_prime), a_cb2 / a)
+    ln_a, ln_aH, ln_kappa_prime, a_cb2, *rest = settle(jnp.moveaxis(history(jnp.log(x)), -1, 0))
+    a, columns = jnp.exp(ln_a), iter(rest)
+    own = tuple({name: next(columns) for name in fluid.functions} for fluid in fluids)
+    return Medium(a, jnp.exp(ln_aH), jnp.exp(ln_kappa_prime), a_cb2 / a, own)
 
 
 class _Inputs(NamedTuple):
-    """What the solution depends on: contents, table of the medium over ln(tau/tau_0), initial fluid, low."""
+    """What the solution depends on: contents, table of the medium over ln(tau/tau_0), initial values."""
 
     contents: Contents
     history: UniformTable
     fluid: jnp.ndarray
     low: jnp.ndarray
+    fluids: tuple[jnp.ndarray, ...]
 
 
 def integrate(lay: Layout, background, history: UniformTable, plan: Schedule, block: int) -> Trajectory:
     """Run every mode of the plan from its start to today.
 
-    history: over ln(tau/tau_0) of ln a, ln aH, ln kappa', a c_b^2. `block` steps are factored together.
+    history: over ln(tau/tau_0) of ln a, ln aH, ln kappa', a c_b^2, and the time functions of every fluid. `block`
+    steps are factored together.
     """
     contents = Contents.of(background)
     x_start = plan.x[plan.mode_start, plan.mode_lane]
@@ -79,23 +82,24 @@ def _steps(v):
 
 
 def _prepare(lay: Layout, steps, inputs: _Inputs) -> tuple[Coefficients, tuple]:
-    """Coefficients and initial states (fluid, low) of the steps of a block, [block, ...]."""
+    """Coefficients and initial states (fluid, low, fluids) of the steps of a block, [block, ...]."""
     x, h, y, _, mode = steps
     tau_0 = inputs.contents.tau_0
-    m = medium(inputs.history, x[:, None] + NODES[:, None] * h[:, None])
+    m = medium(inputs.history, x[:, None] + NODES[:, None] * h[:, None], inputs.contents.fluids)
     c = jax.vmap(partial(coefficients, lay, inputs.contents))(y / tau_0, h * tau_0, m)
     place = lambda v: jnp.moveaxis(v.at[..., mode].get(mode="promise_in_bounds"), -2, 0)
-    return c, (place(inputs.fluid), place(inputs.low))
+    return c, jax.tree.map(place, (inputs.fluid, inputs.low, inputs.fluids))
 
 
-def _rest(lay: Layout, lanes: int) -> State:
+def _rest(lay: Layout, fluids, lanes: int) -> State:
     tails = tuple(jnp.zeros((2, len(g.lam), g.stop - g.start, lanes)) for g in lay.groups)
-    return State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails)
+    others = tuple(jnp.zeros((fluid.size, lanes)) for fluid in fluids)
+    return State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails, others)
 
 
-def _begin(first, fluid, low, state: State) -> State:
+def _begin(first, fluid, low, fluids, state: State) -> State:
     """The state before a step: a lane whose step is the first of a mode begins from that mode's initial state."""
-    new = State(fluid, low, jax.tree.map(jnp.zeros_like, state.tails))
+    new = State(fluid, low, jax.tree.map(jnp.zeros_like, state.tails), fluids)
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), new, state)
 
 
@@ -107,7 +111,7 @@ def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory
             end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
             return end, jax.vmap(_observe)(c, begin, x)
 
-        _, out = jax.lax.scan(run_block, _rest(lay, plan.x.shape[1]), _blocks(plan, block))
+        _, out = jax.lax.scan(run_block, _rest(lay, inputs.contents.fluids, plan.x.shape[1]), _blocks(plan, block))
         return jax.tree.map(_steps, out)
 
     if jax.default_backend() == "cpu":  # the lanes of one cosmology fill the caches: many at once take twice as long
@@ -126,7 +130,7 @@ def _run_tangent(lay: Layout, plan: Schedule, block: int, primals, tangents):
         d_end, d_begin, dx = _advance(lay, states[1], c, f, first, d_start, forcing)
         return (end, d_end), jax.jvp(jax.vmap(_observe), (c, begin, x), (dc, d_begin, dx))
 
-    rest = _rest(lay, plan.x.shape[1])
+    rest = _rest(lay, primals[0].contents.fluids, plan.x.shape[1])
     states = (rest, jax.tree.map(jnp.zeros_like, rest))
     body = lambda states, steps: run_block(states, *primals, *tangents, steps)
     _, (out, d_out) = jax.lax.scan(body, states, _blocks(plan, block))

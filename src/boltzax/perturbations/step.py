@@ -19,6 +19,7 @@ import numpy as np
 
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import FROM_START, MATRIX, SLOPE
+from boltzax.perturbations import blocks as fluid_blocks
 from boltzax.perturbations import tails
 from boltzax.perturbations.equations import (
     Coefficients,
@@ -35,19 +36,23 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 class State(NamedTuple):
     """Unknowns between steps. fluid [4, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, rows, lanes]: l = 0, 1, 2
-    of every hierarchy; tails: real and imaginary part of the modes of each group, [2, modes, group rows, lanes]."""
+    of every hierarchy; tails: real and imaginary part of the modes of each group, [2, modes, group rows, lanes];
+    fluids: unknowns [n, lanes] of each."""
 
     fluid: jnp.ndarray
     low: jnp.ndarray
     tails: tuple[jnp.ndarray, ...]
+    fluids: tuple[jnp.ndarray, ...] = ()
 
 
 class Factors(NamedTuple):
-    """Inverted blocks of l = 0, 1, 2 [3, 3, 3, rows, lanes], inverse of the border system [12, 12, lanes], tails."""
+    """Inverted blocks of l = 0, 1, 2 [3, 3, 3, rows, lanes], inverse of the border system [12, 12, lanes], tails, and
+    the inverse [3n, 3n, lanes] of each fluid."""
 
     blocks: jnp.ndarray
     border: jnp.ndarray
     tails: tuple[tails.Response, ...]
+    fluids: tuple[jnp.ndarray, ...] = ()
 
 
 def _apply(matrix, v):
@@ -99,7 +104,8 @@ def factor(lay: Layout, c: Coefficients) -> Factors:
     b1 = _invert(constant + _diagonal(damp) + 4.0 / 15.0 * outer * b2)
     b0 = _invert(constant + _diagonal(damp0) + 1.0 / 3.0 * outer * b1)
     blocks = jnp.stack([b0, b1, b2])
-    return Factors(blocks, _invert(_border_matrix(lay, c, blocks)), response)
+    others = tuple(_invert(fluid_blocks.matrix(b)) for b in c.fluids)
+    return Factors(blocks, _invert(_border_matrix(lay, c, blocks, others)), response, others)
 
 
 def _chain(gk, blocks, r0, r1, r2):
@@ -143,7 +149,7 @@ def _answers(gk, blocks) -> _Answers:
     return _Answers(b0, x02, x10, x12, x01, x11, x20, x21, p2 + x22)
 
 
-def _border_matrix(lay: Layout, c: Coefficients, blocks):
+def _border_matrix(lay: Layout, c: Coefficients, blocks, others):
     """Matrix [12, 12, lanes] of h', eta', Pi, theta_b (three nodes each) after every block has answered."""
     x = _answers(c.gk, blocks)
     unit = jnp.asarray(np.eye(3))[:, :, None]
@@ -162,16 +168,20 @@ def _border_matrix(lay: Layout, c: Coefficients, blocks):
     into_h = -1.5 * f
     into_eta = -1.5 / c.k
     into_theta = -0.75 * c.k * c.drag[:, None]
+    # density and momentum for a unit of h' and of eta'
+    stress = [[(w0 * h0).sum(-2), (w0 * eta0).sum(-2)], [(w1 * h1).sum(-2), (w1 * eta1).sum(-2)]]
+    for b, inverse in zip(c.fluids, others, strict=True):
+        stress = [[stress[q][m] + own[m] for m in range(2)] for q, own in enumerate(fluid_blocks.answers(b, inverse))]
     rows = [
         [
-            into_h * (w0 * h0).sum(-2) + unit + 0.5 * matter + 0.75 * f * c.rho_cdm[:, None] * run,
-            into_h * (w0 * eta0).sum(-2) - f * c.k**2 * run,
+            into_h * stress[0][0] + unit + 0.5 * matter + 0.75 * f * c.rho_cdm[:, None] * run,
+            into_h * stress[0][1] - f * c.k**2 * run,
             into_h * w0[:, :, F] * pi_f[0],
             into_h * w0[:, :, F] * theta[0] + matter,
         ],
         [
-            into_eta * (w1 * h1).sum(-2),
-            into_eta * (w1 * eta1).sum(-2) + unit,
+            into_eta * stress[1][0],
+            into_eta * stress[1][1] + unit,
             into_eta * w1[:, :, F] * pi_f[1],
             into_eta * w1[:, :, F] * theta[1] - 1.5 * unit * c.rho_b[:, None] / c.k**2,
         ],
@@ -192,10 +202,15 @@ def close(lay: Layout, c: Coefficients, f: Factors, r: Core, f3) -> Core:
     x0, x1, x2 = _chain(c.gk, f.blocks, r0, r1, r2)
     eta, delta_cdm, delta_b = _nodes(MATRIX, r.fluid[:3])
     density = c.rho_cdm * delta_cdm + c.rho_b * delta_b + (c.w0 * x0).sum(-2)
+    momentum = (c.w1 * x1).sum(-2)
+    free = tuple(fluid_blocks.solve(b, inverse, v) for b, inverse, v in zip(c.fluids, f.fluids, r.fluids, strict=True))
+    for b, v in zip(c.fluids, free, strict=True):
+        own = fluid_blocks.stress(b, v)
+        density, momentum = density + own[0], momentum + own[1]
     rhs = jnp.stack(
         [
             r.border[0] + c.two_over_aH * (c.k**2 * eta + 1.5 * density),
-            r.border[1] + 1.5 * (c.w1 * x1).sum(-2) / c.k,
+            r.border[1] + 1.5 * momentum / c.k,
             r.border[2] + x2[:, F] + x0[:, G] + x2[:, G],
             r.fluid[3] + c.pressure * delta_b + 0.75 * c.k * c.drag * x1[:, F],
         ]
@@ -208,13 +223,18 @@ def close(lay: Layout, c: Coefficients, f: Factors, r: Core, f3) -> Core:
     run = lambda v: c.dtau * _nodes(MATRIX, v)
     half = 0.5 * h_prime
     fluid = jnp.stack([eta + run(eta_prime), delta_cdm - run(half), delta_b - run(theta_b + half), theta_b])
-    return Core(fluid, low, border[:3])
+    moved = tuple(
+        v + fluid_blocks.solve(b, inverse, fluid_blocks.driven(b, border[:2]))
+        for b, inverse, v in zip(c.fluids, f.fluids, free, strict=True)
+    )
+    return Core(fluid, low, border[:3], moved)
 
 
 def _from_start(z: State) -> Core:
     start = FROM_START[:, None]
     fluid = start * z.fluid[:, None]
-    return Core(fluid, start[..., None] * z.low[:, None], jnp.zeros_like(fluid[:3]))
+    others = tuple(start * v[:, None] for v in z.fluids)
+    return Core(fluid, start[..., None] * z.low[:, None], jnp.zeros_like(fluid[:3]), others)
 
 
 class Forcing(NamedTuple):
@@ -236,7 +256,7 @@ def advance(lay: Layout, c: Coefficients, f: Factors, z: State, forcing: Forcing
     ends = tuple(tails.at_node(g, r, 2, w, drive) for (g, r, w), drive in zip(groups, drives, strict=True))
     if forcing is not None:
         ends = jax.tree.map(jnp.add, ends, forcing.tails)
-    return x, State(x.fluid[:, 2], x.low[:, 2], ends)
+    return x, State(x.fluid[:, 2], x.low[:, 2], ends, tuple(v[:, 2] for v in x.fluids))
 
 
 def tangent_forcing(lay: Layout, c: Coefficients, f: Factors, z: State, x: Core):

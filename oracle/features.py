@@ -1,0 +1,138 @@
+"""Extensions of LCDM against CLASS at random points: `python -m oracle.features [NAME ...] [--points N] [--seed S]`.
+
+Draws LCDM parameters from the prior of the sweep and those of an extension broadly, runs boltzax and CLASS at the
+reference settings for points (minutes each, cached) and prints the largest errors beside what is required.
+--update-docs rewrites the rows of docs/features.md. Exit code 1 if a requirement is missed.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracle import codes, prior
+from oracle import reference as ref
+from oracle.docs import update_docs
+from oracle.errors import LABELS, errors, largest
+from oracle.workers import use_compilation_cache
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "features.md"
+L_MAX = 2500
+SCALAR = {name: 6e-4 for name in ("lensed_tt", "lensed_ee", "lensed_te")} | {"lensed_pp": 1e-3, "pk": 6e-4}
+
+Errors = dict[str, tuple[float, float]]  # the largest of each quantity, and where
+
+
+class Feature(NamedTuple):
+    """An extension: how its parameters are drawn, and the largest errors allowed of what is compared."""
+
+    title: str
+    draw: Callable[[np.random.Generator], dict[str, Any]]
+    required: Mapping[str, float] = SCALAR
+
+
+def _uniform(**ranges: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, Any]]:
+    return lambda rng: {name: float(rng.uniform(*ends)) for name, ends in ranges.items()}
+
+
+def _w0wa(rng: np.random.Generator) -> dict[str, Any]:
+    """w0 and wa with w0 + wa below -0.1: not to be felt at recombination."""
+    while True:
+        point = _uniform(w0_fld=(-1.5, -0.5), wa_fld=(-1.0, 0.7))(rng)
+        if point["w0_fld"] + point["wa_fld"] < -0.1:
+            return point
+
+
+FEATURES: dict[str, Feature] = {
+    "w0wa": Feature("dark energy, w0 + wa (1 - a), PPF through w = -1", _w0wa),
+    "fluid": Feature(
+        "dark energy, a fluid with a sound speed",
+        lambda rng: _uniform(w0_fld=(-0.95, -0.5), cs2_fld=(0.1, 1.0))(rng) | {"use_ppf": "no"},
+    ),
+}
+
+
+def draw(name: str, index: int, seed: int) -> dict[str, Any]:
+    """Point number `index` of a seed: LCDM from the prior of the sweep, and the extension."""
+    rng = np.random.default_rng([seed, index, *map(ord, name)])
+    return prior.draw(index, seed) | FEATURES[name].draw(rng)
+
+
+def of_class(point: Mapping[str, Any], recipe: str) -> codes.Flat:
+    """CLASS at a point, at a precision of `reference.class_settings`."""
+    import boltzax
+
+    plain = {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
+    extension = boltzax.Cosmology(**point).to_classy()
+    changes = {name: value for name, value in extension.items() if name not in boltzax.Cosmology(**plain).to_classy()}
+    settings = ref.class_settings(plain, recipe) | changes | {"l_max_scalars": L_MAX}
+    return ref.cached("spectra", settings, ref.spectra)
+
+
+def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:
+    """The largest error of everything that is required, and the l or k where it is."""
+    found = errors(codes.flatten(codes.solve(point, L_MAX)), of_class(point, recipe))
+    return {quantity: largest(found[quantity], 2, L_MAX) for quantity in FEATURES[name].required}
+
+
+def row(name: str, found: list[Errors], command: str) -> str:
+    """One row of the table: the worst of all points."""
+    feature = FEATURES[name]
+    cells = []
+    for quantity, limit in feature.required.items():
+        worst = max(errors[quantity][0] for errors in found)
+        shown = f"{worst:.1e}" if worst <= limit else f"**{worst:.1e}**"
+        cells.append(f"{LABELS[quantity]} {shown}")
+    return f"| {feature.title} | {len(found)} | {', '.join(cells)} | `{command}` |"
+
+
+def misses(name: str, found: list[Errors]) -> list[str]:
+    """Requirements that are missed, in words; nan is a miss."""
+    limits = FEATURES[name].required
+    return [
+        f"{name}, point {i}: {LABELS[q]} {value:.1e} at {where:g}, required {limits[q]:.0e}"
+        for i, errors in enumerate(found)
+        for q, (value, where) in errors.items()
+        if not value <= limits[q]
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(FEATURES)}; all unless given")
+    parser.add_argument("--points", type=int, default=10, help="random points of each extension")
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--recipe", default="point", choices=ref.PRECISIONS, help="settings of CLASS")
+    parser.add_argument("--update-docs", action="store_true", help="rewrite the rows in docs/features.md")
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - set(FEATURES)
+    if unknown:
+        parser.error(f"unknown extension {', '.join(unknown)}: choose from {', '.join(FEATURES)}")
+    use_compilation_cache()
+    codes.require("classy")
+    missed = []
+    for name in options.names or FEATURES:
+        found = []
+        for index in range(options.points):
+            point = draw(name, index, options.seed)
+            found.append(compare(name, point, options.recipe))
+            cells = ", ".join(f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in found[-1].items())
+            print(f"{name} {index}: {json.dumps(point, default=str)}\n  {cells}", file=sys.stderr, flush=True)
+        command = f"python -m oracle.features {name} --points {options.points} --seed {options.seed}"
+        command += "" if options.recipe == "point" else f" --recipe {options.recipe}"
+        text = row(name, found, command)
+        print(text)
+        if options.update_docs:
+            update_docs(name, text, DOCS)
+        missed += misses(name, found)
+    print("\n".join(missed) if missed else "every requirement is met")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
