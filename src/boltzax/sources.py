@@ -18,6 +18,7 @@ from boltzax.numerics.fusion import settle
 from boltzax.numerics.hidden import hidden
 from boltzax.perturbations.integrate import Trajectory
 from boltzax.perturbations.mesh import Schedule
+from boltzax.perturbations.tensors import TensorSources
 
 
 class StepFields(NamedTuple):
@@ -84,7 +85,8 @@ def _matter(background, a, aH, k, out: Trajectory):
 class Sources(eqx.Module):
     """Line-of-sight sources at k = y/tau_0 and tau = x tau_0 for curvature perturbation R = 1.
 
-    S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes].
+    S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes];
+    tensors: those of gravitational waves.
     """
 
     S_T: Float[Array, "cmb nodes"]
@@ -92,9 +94,10 @@ class Sources(eqx.Module):
     weyl: Float[Array, "modes nodes"]
     delta_m: Float[Array, "modes late"]
     delta_cb: Float[Array, "modes late"]
+    tensors: TensorSources | None = None
 
 
-def sources(grid, background, thermo, fields: StepFields) -> Sources:
+def sources(grid, background, thermo, fields: StepFields, tensors: TensorSources | None = None) -> Sources:
     """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
     value, slope, late = grid.line_of_sight.weight, grid.line_of_sight.slope, grid.late
     monopole, isw, dipole, pi, weyl = _read(fields[:5], grid.line_of_sight.index, value)
@@ -111,7 +114,7 @@ def sources(grid, background, thermo, fields: StepFields) -> Sources:
     S_T = g * (monopole + dipole_slope / tau_0) + g_prime * dipole + exp_m_kappa * isw
     S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
     n = grid.n_cmb
-    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb)
+    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb, tensors)
 
 
 def _read(fields, index, weight):

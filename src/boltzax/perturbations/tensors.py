@@ -26,6 +26,7 @@ from boltzax.perturbations.kernels import INTENSITY, POLARISATION, exponentials
 from boltzax.perturbations.layout import Group
 from boltzax.perturbations.mesh import X_REC, X_REIO, X_START_MAX
 
+RESOLVED = 2.0
 _BLOCK = 8  # steps whose factors are made together
 
 
@@ -36,9 +37,16 @@ class TensorModes(eqx.Module):
     psi: Float[Array, "modes steps"]
 
 
+class TensorSources(eqx.Module):
+    """S_T and S_P [modes, steps] in 1/Mpc at the ends of all steps that matter, for h = 1 at the beginning."""
+
+    S_T: Float[Array, "modes steps"]
+    S_P: Float[Array, "modes steps"]
+
+
 def step_density(x, y, p):
-    """Steps per unit x; the wave is resolved until y x ~ p.x_stream, beyond it is left out of the sources."""
-    resolved = 1.0 / (1.0 + (y * x / p.x_stream) ** 4)
+    """Steps per unit x. Waves are resolved until y x ~ RESOLVED p.x_stream and beyond left out of the sources."""
+    resolved = 1.0 / (1.0 + (y * x / (RESOLVED * p.x_stream)) ** 4)
     rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
     reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
     radians = p.n_k * y * resolved * (0.8 + 0.8 / (1.0 + (y * x / 20.0) ** 2))  # the later, the less it adds
@@ -110,7 +118,7 @@ class _Groups(NamedTuple):
 
 def _groups(p) -> _Groups:
     group = lambda m, n: Group(0, 1, True, *exponentials(m, n))
-    return _Groups(group(INTENSITY, p.n_tail - 2), group(POLARISATION, p.n_tail))
+    return _Groups(group(INTENSITY, max(p.n_tail - 2, 3)), group(POLARISATION, p.n_tail))
 
 
 def _apply(matrix, v):
@@ -119,8 +127,12 @@ def _apply(matrix, v):
 
 def _inverse(m):
     """Inverse of matrices [3, 3, ...] by cofactors."""
-    rows = [[m[(j + 1) % 3, (i + 1) % 3] * m[(j + 2) % 3, (i + 2) % 3]
-             - m[(j + 1) % 3, (i + 2) % 3] * m[(j + 2) % 3, (i + 1) % 3] for j in range(3)] for i in range(3)]  # fmt: skip
+
+    def cofactor(i, j):
+        (a, b), (c, d) = ((i + 1) % 3, (i + 2) % 3), ((j + 1) % 3, (j + 2) % 3)
+        return m[a, c] * m[b, d] - m[a, d] * m[b, c]
+
+    rows = [[cofactor(j, i) for j in range(3)] for i in range(3)]
     determinant = sum(m[0, j] * rows[j][0] for j in range(3))
     return jnp.stack([jnp.stack(row) for row in rows]) / determinant
 
@@ -183,7 +195,8 @@ def _begin(groups: _Groups, background, k, tau) -> _State:
     Weinberg (2004), eq. (15) with K(0) = 1/15. Photons are tightly coupled.
     """
     massless = background.rho_ur + background.rho_ncdm_massless.sum()
-    rate = 5.0 / (15.0 + 4.0 * massless / (massless + background.rho_g)) * k**2 * tau
+    radiation = background.rho_g + massless + sum(fluid.early_radiation() for fluid in background.fluids)
+    rate = 5.0 / (15.0 + 4.0 * massless / radiation) * k**2 * tau
     h = 1.0 - 0.5 * rate * tau
     rest = lambda g: jnp.zeros((2, len(g.lam), 1, len(tau)))
     neutrinos = rest(groups.intensity).at[0].add(0.5 * rate * tau)

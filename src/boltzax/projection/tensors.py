@@ -23,7 +23,7 @@ from scipy.interpolate import make_interp_spline
 from boltzax.grids import tensor_grid
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable, grid_weights
-from boltzax.perturbations.tensors import TensorModes, meshes
+from boltzax.perturbations.tensors import RESOLVED, TensorSources, integrate, meshes
 from boltzax.projection.bessel import DZ, spherical_bessel
 from boltzax.projection.contraction import Constants, project
 from boltzax.projection.interpolation import mode_weights
@@ -32,7 +32,7 @@ from boltzax.projection.line_of_sight import every_ell
 
 _X_FIRST = 130.0 / 14150.0  # before this no photon scattered last, in any cosmology near ours
 _ROWS, _PIECES = 128, 8  # wavenumbers of a block, and parts of it that are summed one after the other
-_TAPER, _WIDTH = 0.8, 0.12  # in units of p.x_stream: where the wave is left out, and how gradually
+_TAPER, _WIDTH = 0.8, 0.12  # in units of RESOLVED p.x_stream: where the wave is left out, and how gradually
 
 
 class _Block(NamedTuple):
@@ -85,48 +85,44 @@ def _blocks(p) -> tuple[_Block, ...]:
         modes, weights = mode_weights(grid.y_modes, grid.y[start:stop])
         weights = np.pad(weights, (fill, (0, 0)))
         x, slope = meshes(tuple(y), p)
-        kept = 0.5 * (1.0 - np.tanh((y[:, None] * x / p.x_stream - _TAPER) / _WIDTH))
+        kept = 0.5 * (1.0 - np.tanh((y[:, None] * x / (RESOLVED * p.x_stream) - _TAPER) / _WIDTH))
         dx = (slope * grid_weights(x.shape[1]) * kept)[:, first:]
         last = y[-1] * (1.0 - _X_FIRST)
         high = int(np.searchsorted(grid.ell, last + 3.0 * last ** (1 / 3) + 4.0))  # beyond, all is dark
         values = radial(np.maximum(y[:, None] * (1.0 - x[:, first:]), 0.0)).reshape(*dx.shape, 3, -1)
         values = (values[..., :high] * dx[..., None, None]).astype(np.float32)
-        table = lambda v: (
-            Rectangle(0, dx.shape[1], 0, v.shape[-1], 0),
-            Constants(np.ones((_ROWS, 1)), weights, (None,), v.reshape(_PIECES, -1)),  # noqa: B023
-        )
         both = np.moveaxis(values[:, :, 1:], 2, 3).reshape(*dx.shape, 2 * high)
-        out.append(_Block(start, stop, modes, table(values[:, :, 0]), table(both)))
+        out.append(_Block(start, stop, modes, _table(values[:, :, 0], weights), _table(both, weights)))
     return tuple(out)
 
 
-def tensor_history(background, thermo, history: UniformTable) -> UniformTable:
-    """ln a, ln aH, ln kappa' of the history, and kappa; over ln(tau/tau_0)."""
+def _table(values, weights):
+    """Radial functions [y, steps, ell] as one rectangle of `contraction.project`."""
+    constants = Constants(np.ones((_ROWS, 1)), weights, (None,), values.reshape(_PIECES, -1))
+    return Rectangle(0, values.shape[1], 0, values.shape[2], 0), constants
+
+
+def tensor_sources(p, background, thermo, history: UniformTable) -> TensorSources:
+    """Solve the tensor modes. history: over ln(tau/tau_0) of ln a, ln aH, ln kappa', ..."""
+    ys, first = tuple(tensor_grid(p).y_modes), first_step(p)
+    modes = integrate(p, background, history, ys)
+    x = meshes(ys, p)[0][:, first:]
     kappa = thermo.at(history.values[:, 0]).kappa
-    return UniformTable(history.x0, history.dx, jnp.concatenate([history.values[:, :3], kappa[:, None]], axis=1))
+    optical = UniformTable(history.x0, history.dx, jnp.stack([history.values[:, 2], kappa], axis=1))
+    ln_kappa_prime, kappa = jnp.moveaxis(optical(jnp.log(x)), -1, 0)
+    scattered = jnp.exp(ln_kappa_prime - kappa) * modes.psi[:, first - 1 :]
+    return TensorSources(scattered - jnp.exp(-kappa) * modes.h_prime[:, first - 1 :], -scattered)
 
 
-def tensor_sources(p, history: UniformTable, modes: TensorModes):
-    """S_T and S_P [1/Mpc] at the step ends [modes, steps] from `first_step` on."""
-    first = first_step(p)
-    x = meshes(tuple(tensor_grid(p).y_modes), p)[0][:, first:]
-    kappa_prime, kappa = jnp.moveaxis(history(jnp.log(x))[..., 2:], -1, 0)
-    screen = jnp.exp(-kappa)
-    h_prime, psi = modes.h_prime[:, first - 1 :], modes.psi[:, first - 1 :]
-    scattered = jnp.exp(kappa_prime) * screen * psi
-    return -screen * h_prime + scattered, -scattered
-
-
-def tensor_spectra(p, background, history, modes: TensorModes, power) -> dict[str, Float[Array, " l"]]:
+def tensor_spectra(p, tau_0, sources: TensorSources, power) -> dict[str, Float[Array, " l"]]:
     """Dimensionless C_l of TT, TE, EE, BB at l = 0..p.l_max_tensors. power: P_T(k), k [1/Mpc]."""
     grid = tensor_grid(p)
-    n_ell, tau_0 = len(grid.ell), background.tau_0
+    n_ell = len(grid.ell)
     temperature, polarisation = [], []
-    s_t, s_p = tensor_sources(p, history, modes)
     for block in _blocks(p):
         for source, out, n, (shape, constants) in (
-            (s_t, temperature, n_ell, block.intensity),
-            (s_p, polarisation, 2 * n_ell, block.polarisation),
+            (sources.S_T, temperature, n_ell, block.intensity),
+            (sources.S_P, polarisation, 2 * n_ell, block.polarisation),
         ):
             columns = tau_0 * source[block.modes, None]
             rows = project((shape,), n, columns, jax.tree.map(hidden, constants))
