@@ -43,12 +43,13 @@ class EarlyDarkEnergy(Fluid):
     def fixed(self, background):
         """The density, and the frequency of oscillations from theta_i and the time at which they set in."""
         a_c, n = 1.0 / (1.0 + self.z_c), self.n
-        others = background.rho(a_c)
-        rho_c = self.fde_zc / (1.0 - self.fde_zc) * others
-        x_c = 0.5 / jnp.sqrt(others)  # cosmic time at a_c in the radiation era
-        F, p = (7.0 / 8.0 if n == 1.0 else 6.0 / 8.0), 0.5
-        slope = jnp.sqrt((1.0 - F) * (6.0 * p + 2.0) * self.theta_i / (n * jnp.sin(self.theta_i)))
-        scaled = slope / x_c  # m (1 - cos theta_i)^((n - 1)/2)
+        rho_c = self.fde_zc / (1.0 - self.fde_zc) * background.rho(a_c)
+        radiation = background.rho_g + background.rho_ur + background.rho_ncdm_massless.sum()
+        time = (
+            0.5 * a_c**2 / jnp.sqrt(radiation)
+        )  # at z_c, as if radiation dominated: there p = 1/2 and F = 7/8, eq. (19)
+        # m (1 - cos theta_i)^((n - 1)/2)
+        scaled = jnp.sqrt(5.0 / 8.0 * self.theta_i / (n * jnp.sin(self.theta_i))) / time
         gamma = jnp.exp(gammaln((n + 1.0) / (2.0 * n)) - gammaln(1.0 + 0.5 / n))
         shape = jnp.sqrt(jnp.pi) * gamma * 2.0 ** (-(n**2 + 1.0) / (2.0 * n)) * 3.0 ** (0.5 * (1.0 / n - 1.0))
         w_n = (n - 1.0) / (n + 1.0)
