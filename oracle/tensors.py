@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     for point in points:
         found, reference = tensor_cl(boltzax.Cosmology(**point), Precision()), of_class(point)
         print(f"{prior.describe(point)}, " + ", ".join(f"{n} {point[n]:.3g}" for n in ("r", "n_t") if n in point))
-        for low, high in ((2, 300), (301, 600)):
+        for low, high in ((2, 300), (301, 800)):
             largest = errors(found, reference, low, high)
             if high == 300:
                 worst = max(worst, *(abs(error) for error, _ in largest.values()))

@@ -102,7 +102,7 @@ def tensor_grid(p) -> TensorGrid:
     C_l feels waves up to several l: shorter ones have decayed by recombination, but its thickness has averaged out
     little of what they leave.
     """
-    y_max = 4.0 * p.l_max_tensors
+    y_max = 3.0 * p.l_max_tensors
     y_modes, _ = _chebyshev_modes(p.n_k_tensors, p.y_min, y_max)
     return TensorGrid(y_modes, *_fine_wavenumbers(p, y_max), multipoles(p, p.l_max_tensors))
 

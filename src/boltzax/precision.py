@@ -48,7 +48,7 @@ class Precision:
     l_limber: int = 40  # lensing potential: Limber's approximation from here
     # tensor modes
     n_k_tensors: int = 110  # Chebyshev modes
-    l_max_tensors: int = 600  # tensor spectra are zero beyond
+    l_max_tensors: int = 800  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
@@ -92,7 +92,7 @@ class Precision:
             l_margin=2000,
             l_max_pp=8000,
             n_k_tensors=320,
-            l_max_tensors=1000,
+            l_max_tensors=1200,
         )
 
 
