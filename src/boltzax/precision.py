@@ -47,7 +47,7 @@ class Precision:
     l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
     l_limber: int = 40  # lensing potential: Limber's approximation from here
     # tensor modes
-    n_k_tensors: int = 110  # Chebyshev modes
+    n_k_tensors: int = 128  # Chebyshev modes
     l_max_tensors: int = 800  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
@@ -66,7 +66,7 @@ class Precision:
             n_k_cmb=140,
             k_per_efold=6.0,
             y_max_over_l=1.4,
-            n_k_tensors=90,
+            n_k_tensors=100,
         )
 
     @classmethod

@@ -18,6 +18,7 @@ from boltzax.errors import (
 from boltzax.spectra.primordial import curvature_power, tensor_power
 
 PIVOT = 0.05
+close = np.testing.assert_allclose
 LN_K = np.log(PIVOT)
 
 
@@ -60,10 +61,10 @@ def test_spectrum_of_the_user():
     law = Cosmology(A_s=2e-9, n_s=0.95, r=0.1)
     bump = law.replace(primordial_spectrum=Bump(2e-9, 0.95, 0.0))
     k = np.geomspace(1e-5, 10.0, 30)
-    assert curvature_power(bump, k) == pytest.approx(curvature_power(law, k), rel=1e-12)
-    assert tensor_power(bump, k) == pytest.approx(tensor_power(law, k), rel=1e-12)
+    close(curvature_power(bump, k), curvature_power(law, k), rtol=1e-12)
+    close(tensor_power(bump, k), tensor_power(law, k), rtol=1e-12)
     plain = Cosmology(primordial_spectrum=lambda k: 2e-9 * (k / PIVOT) ** -0.05)
-    assert curvature_power(plain, k) == pytest.approx(curvature_power(law, k), rel=1e-12)
+    close(curvature_power(plain, k), curvature_power(law, k), rtol=1e-12)
     assert float(plain.A_s) == pytest.approx(2e-9, rel=1e-12)
     slope = jax.grad(lambda c: curvature_power(c, PIVOT * np.exp(-1.0)))(bump).primordial_spectrum.height
     assert float(slope) == pytest.approx(2e-9 * np.exp(0.05), rel=1e-12)
@@ -110,27 +111,30 @@ SETTINGS = (SMALL_OUTPUTS, SMALL)
 
 def test_lensing_amplitude(solved):
     (one, slope), (more, _), _ = solved
-    assert more.lensed_cl.pp[2:] == pytest.approx(1.02 * one.lensed_cl.pp[2:], rel=1e-12)
-    assert more.unlensed_cl.tp[2:] == pytest.approx(np.sqrt(1.02) * one.unlensed_cl.tp[2:], rel=1e-12)
-    assert more.unlensed_cl.tt[2:] == pytest.approx(one.unlensed_cl.tt[2:], rel=1e-13)
+    close(more.lensed_cl.pp, 1.02 * one.lensed_cl.pp, rtol=1e-12)
+    close(more.unlensed_cl.tp, np.sqrt(1.02) * one.unlensed_cl.tp, rtol=1e-12)
+    close(more.unlensed_cl.tt, one.unlensed_cl.tt, rtol=1e-13)
     lensing_bb = one.lensed_cl.bb - one.tensor_cl.bb
-    assert (more.lensed_cl.bb - more.tensor_cl.bb)[100:] == pytest.approx(1.02 * lensing_bb[100:], rel=2e-3)
+    close((more.lensed_cl.bb - more.tensor_cl.bb)[100:], 1.02 * lensing_bb[100:], rtol=2e-3)
     change = (more.lensed_cl.ee - one.lensed_cl.ee)[2:]
-    assert change == pytest.approx(0.02 * slope["A_lens"][0].ee[2:], abs=0.02 * np.abs(change).max())
+    close(change, 0.02 * slope["A_lens"][0].ee[2:], rtol=0.0, atol=0.02 * np.abs(change).max())
 
 
 def test_totals_hold_the_tensors(solved):
     one, slope = solved[0]
     assert np.array_equal(one.unlensed_cl.bb, one.tensor_cl.bb)
-    assert one.lensed_cl.bb[5] == pytest.approx(float(one.tensor_cl.bb[5]), rel=2e-2)
+    assert float(one.lensed_cl.bb[5] / one.tensor_cl.bb[5]) == pytest.approx(1.0, rel=2e-2)
     assert one.lensed_cl.bb[300] > 10.0 * one.tensor_cl.bb[300]
-    for name in ("tt", "te", "ee", "bb"):  # the consistency relation makes n_t of r, so not exactly linear
-        d_raw, d_waves = (getattr(slope["r"][i], name) for i in (1, 2))
-        assert d_raw == pytest.approx(d_waves, rel=1e-12, abs=1e-30)
+    for name in ("tt", "te", "ee", "bb"):
+        d_raw, d_waves = (np.asarray(getattr(slope["r"][i], name)) for i in (1, 2))
+        close(d_raw, d_waves, rtol=1e-9, atol=1e-12 * np.abs(d_waves).max())
+    # the consistency relation makes n_t of r: so much the wave at l = 80, near k = 0.006/Mpc, gains less than r
+    expected = 1.0 - 0.1 / 8.0 * (2.0 - 0.9649) * np.log(0.006 / PIVOT)
+    assert float(0.1 * slope["r"][2].bb[80] / one.tensor_cl.bb[80]) == pytest.approx(expected, abs=5e-3)
 
 
 def test_running_in_the_spectra(solved):
     (one, slope), _, (more, _) = solved
-    change = (more.unlensed_cl.tt / one.unlensed_cl.tt - 1.0)[2:]
-    assert change == pytest.approx(0.002 * (slope["alpha_s"][1].tt / one.unlensed_cl.tt)[2:], abs=2e-4)
-    assert float(change[0]) == pytest.approx(0.002 * 0.5 * np.log(2.0 / 14000.0 / 0.05) ** 2, rel=0.2)
+    change = np.log(np.asarray(more.unlensed_cl.tt / one.unlensed_cl.tt)[2:])
+    close(change, 0.002 * np.asarray(slope["alpha_s"][1].tt / one.unlensed_cl.tt)[2:], rtol=0.0, atol=2e-4)
+    assert change[8] == pytest.approx(0.001 * np.log(10.0 / 14000.0 / PIVOT) ** 2, rel=0.1)
