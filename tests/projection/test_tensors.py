@@ -100,3 +100,9 @@ def test_derivatives_forward_reverse_and_by_differences():
         central = lambda s: float(f(x + s) - f(x - s)) / (2.0 * np.abs(s).sum())
         differences = (4.0 * central(step) - central(2.0 * step)) / 3.0
         assert float(reverse[i]) == pytest.approx(differences, rel=1e-5)
+
+
+def test_batch_agrees_with_single_points():
+    batch = jnp.array([[0.66, 0.021, 2.0, 0.05, 0.05, 0.0], [0.70, 0.023, 2.5, 0.06, 0.20, -0.1]])
+    f = jax.jit(score)
+    assert np.asarray(jax.jit(jax.vmap(score))(batch)) == pytest.approx([float(f(x)) for x in batch], rel=1e-9)
