@@ -6,6 +6,7 @@ What is not there, method or setting, raises an error that names it. Differentia
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,14 +22,13 @@ __all__ = ["Class", "CosmoComputationError", "CosmoSevereError", "MissingMethodE
 
 # settings of CLASS that change nothing here as long as they have one of these values
 _INERT: dict[str, tuple[str, ...]] = {
-    "modes": ("s",), "ic": ("ad",), "gauge": ("synchronous", "newtonian"),
-    "lensing": ("yes", "no", "y", "n"),
+    "ic": ("ad",), "gauge": ("synchronous", "newtonian"), "lensing": ("yes", "no", "y", "n"),
     "non_linear": ("none", "", "no"), "non linear": ("none", "", "no"), "reio_parametrization": ("reio_camb",),
-    "Omega_k": ("0", "0.0"), "r": ("0", "0.0"), "alpha_s": ("0", "0.0"),
+    "Omega_k": ("0", "0.0"),
     "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
 }  # fmt: skip
 _OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
-_SETTINGS = ("output", "l_max_scalars", "P_k_max_1/Mpc", "P_k_max_h/Mpc", "z_max_pk", "z_pk")
+_SETTINGS = ("output", "modes", "l_max_scalars", "l_max_tensors", "P_k_max_1/Mpc", "P_k_max_h/Mpc", "z_max_pk", "z_pk")
 _DERIVED = {
     "100*theta_s": "theta_s_100", "Neff": "N_eff", "conformal_age": "tau_0", "z_d": "z_drag", "rs_d": "rs_drag",
     "z_star": "z_star", "rs_star": "rs_star", "Omega0_m": "Omega_m", "Omega0_lambda": "Omega_Lambda",
@@ -109,6 +109,7 @@ class Class:
             raise NotImplementedParameterError(
                 f"output '{unknown.pop()}' is not available in boltzax ({sorted(_OUTPUT)})"
             )
+        self._tensors(parameters, settings)
         try:
             cosmo = Cosmology.from_dict(parameters)
             h = float(cosmo.h)
@@ -119,15 +120,31 @@ class Class:
         except BoltzaxError as error:
             raise CosmoSevereError(str(error)) from error
 
+    @staticmethod
+    def _tensors(parameters: dict[str, Any], settings: Mapping[str, Any]) -> None:
+        """Keeps r where there are tensor modes; as in CLASS it is 1 unless given."""
+        modes = str(settings.get("modes", "s")).replace(" ", "").lower().split(",")
+        if "s" not in modes or not set(modes) <= {"s", "t"}:
+            raise NotImplementedParameterError(f"'modes = {settings['modes']}' is not available in boltzax: s or s,t")
+        if "t" in modes:
+            parameters.setdefault("r", 1.0)
+        elif float(parameters.pop("r", 0.0)):
+            raise CosmoSevereError("r needs modes = 's,t'")
+
     def compute(self, level: Any = None) -> None:
         """Solves; level is accepted and everything is computed. Raises CosmoSevereError, CosmoComputationError."""
         if self._results is not None:
             return
         cosmo, outputs = self._split()
         try:
-            self._results = boltzax.solve(cosmo, outputs, self.precision)
+            self._results = boltzax.solve(cosmo, outputs, self._precision())
         except BoltzaxError as error:
             raise CosmoComputationError(str(error)) from error
+
+    def _precision(self) -> Precision:
+        """The precision, with tensor spectra to l_max_tensors."""
+        given = self._settings.get("l_max_tensors")
+        return self.precision if given is None else replace(self.precision, l_max_tensors=int(given))
 
     @property
     def results(self) -> Results:

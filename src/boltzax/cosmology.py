@@ -19,10 +19,14 @@ from boltzax.errors import (
     error_if,
     require_x64,
 )
-from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, Function, SoundSpeed, Tabulated
+from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, SoundSpeed, Tabulated
+from boltzax.numerics.function import as_module
 from boltzax.parameters import PARAMETERS, Parameter
+from boltzax.spectra.primordial import curvature_power
 
 __all__ = ["PARAMETERS", "Cosmology", "Parameter"]
+
+_OBJECTS = ("w_fld", "fluids", "primordial_spectrum")  # arguments and fields that are no numbers
 
 
 class Cosmology(eqx.Module):
@@ -36,7 +40,11 @@ class Cosmology(eqx.Module):
       reionization) or `cosmomc_theta` (by the fitting formula of CosmoMC), both as in CAMB;
     - `omega_b` or `Omega_b`;
     - `omega_cdm`, `Omega_cdm`, `omega_m` or `Omega_m` (matter is b + cdm + the non-relativistic part rho - 3p of ncdm);
-    - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc];
+    - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc], with the index `n_s`, its running `alpha_s` and the running of that,
+      `beta_s`; or `primordial_spectrum`, a JAX function P_R(k), k [1/Mpc] (an equinox module if it has parameters of
+      its own), in place of all of them;
+    - `r` for tensor modes, P_T = r P_R at k_pivot, with `n_t` and `alpha_t`: numbers, or "scc" (default) for the
+      consistency relation of single-field inflation;
     - `tau_reio` or `z_reio`;
     - `N_ur` or `N_eff`, where N_ur = N_eff - sum of deg_ncdm (T_ncdm (11/4)^(1/3))^4, which is what the massive species
       contribute while relativistic. With neither, N_eff is 3.044 without massive species and 3.0460 with them, so
@@ -45,6 +53,7 @@ class Cosmology(eqx.Module):
       a sum of masses see `boltzax.neutrino_masses`); `T_ncdm` [T_cmb] and `deg_ncdm`: a number for all species or one
       for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
+    - `A_lens`: factor of C_l^phiphi, as CLASS's A_L: of what lenses and of what is reported;
     - `w0_fld`, `wa_fld` for dark energy with w = w0 + wa (1 - a), or `w_fld`, a JAX function of the scale factor (an
       equinox module if it has parameters of its own); with any of them `cs2_fld`, its sound speed squared (1), and
       `use_ppf`: "yes" (default), or "no" for a fluid, which must not cross w = -1. With none, dark energy is a
@@ -73,7 +82,13 @@ class Cosmology(eqx.Module):
     YHe: Float[Array, ""] | None
     ln_A_s_1e10: Float[Array, ""]
     n_s: Float[Array, ""]
+    alpha_s: Float[Array, ""]
+    beta_s: Float[Array, ""]
     k_pivot: Float[Array, ""]
+    r: Float[Array, ""] | None
+    n_t: Float[Array, ""] | None
+    alpha_t: Float[Array, ""] | None
+    A_lens: Float[Array, ""]
     tau_reio: Float[Array, ""] | None
     z_reio: Float[Array, ""] | None
     reionization_width: Float[Array, ""]
@@ -88,6 +103,7 @@ class Cosmology(eqx.Module):
     w_fld: Any
     fluids: tuple[Fluid, ...]
     isocurvature: tuple[iso.Isocurvature, ...]
+    primordial_spectrum: Any
 
     def __init__(
         self,
@@ -117,7 +133,13 @@ class Cosmology(eqx.Module):
         A_s=None,
         ln_A_s_1e10=None,
         n_s=None,
+        alpha_s=None,
+        beta_s=None,
         k_pivot=None,
+        r=None,
+        n_t=None,
+        alpha_t=None,
+        A_lens=None,
         tau_reio=None,
         z_reio=None,
         reionization_width=None,
@@ -132,15 +154,17 @@ class Cosmology(eqx.Module):
         w_fld=None,
         fluids=(),
         isocurvature=(),
+        primordial_spectrum=None,
         **others,
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
         flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
         given = _p.merge(arguments, others)
-        self.w_fld = w_fld if w_fld is None or isinstance(w_fld, eqx.Module) else Function(w_fld)
+        self.w_fld = as_module(w_fld)
         self.fluids = tuple(fluids)
         self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
+        self.primordial_spectrum = _p.primordial_spectrum(primordial_spectrum, given)
         objects = {"w_fld": self.w_fld, "fluids": self.fluids}
         given |= {name: value for name, value in objects.items() if value}
         values = _p.resolve(shooting.with_hubble(type(self), given))
@@ -179,7 +203,7 @@ class Cosmology(eqx.Module):
     @property
     def A_s(self) -> Float[Array, ""]:
         """Scalar amplitude at k_pivot."""
-        return jnp.exp(self.ln_A_s_1e10) * 1.0e-10
+        return curvature_power(self, self.k_pivot)
 
     @property
     def Omega_b(self) -> Float[Array, ""]:
@@ -270,13 +294,15 @@ class Cosmology(eqx.Module):
         What is kept is what is stored: changing h keeps omega_b, not Omega_b. Changing the number of massive species
         needs N_ur or N_eff as well; T_ncdm and deg_ncdm then return to their defaults unless they are given.
         """
-        objects = {name: changes.pop(name, getattr(self, name)) for name in ("w_fld", "fluids", "isocurvature")}
+        objects = {name: changes.pop(name, getattr(self, name)) for name in (*_OBJECTS, "isocurvature")}
         flat = {name: changes.pop(name) for name in list(changes) if name in iso.FLAT}
         objects["isocurvature"] = iso.changed(objects["isocurvature"], flat)
         changes = _p.merge({}, changes)
         kept = {name: getattr(self, name) for name in _p.STORED}
         if objects["w_fld"] is not None:
             kept.pop("w0_fld"), kept.pop("wa_fld")
+        if objects["primordial_spectrum"] is not None:
+            kept = {k: v for k, v in kept.items() if k not in _p.POWER_LAW}
         for group in _p.GROUPS:
             if any(name in changes for name in group):
                 kept = {k: v for k, v in kept.items() if k not in group}
@@ -322,10 +348,12 @@ class Cosmology(eqx.Module):
     def to_dict(self) -> dict[str, Any]:
         """The stored parameters as Python numbers and lists, under CLASS's names; `from_dict` reads them back.
 
-        Raises NotImplementedParameterError for `w_fld` and `fluids`, which are functions, not numbers.
+        Raises NotImplementedParameterError for `w_fld`, `fluids` and `primordial_spectrum`: functions, not numbers.
         """
-        if self.w_fld is not None or self.fluids:
-            raise NotImplementedParameterError("w_fld and fluids are Python objects: they have no form as numbers")
+        if any(getattr(self, name) for name in _OBJECTS):
+            raise NotImplementedParameterError(
+                f"{', '.join(_OBJECTS)} are Python objects: they have no form as numbers"
+            )
         out: dict[str, Any] = {}
         for name in _p.STORED:
             value = getattr(self, name)
@@ -346,6 +374,13 @@ class Cosmology(eqx.Module):
                 settings[name] = ",".join(repr(v) for v in values)
         if self.N_ncdm:
             settings["N_ncdm"] = self.N_ncdm
+        if settings.pop("beta_s") != 0.0:
+            raise NotImplementedParameterError("CLASS has no running of the running: beta_s must be 0")
+        for name, theirs, neutral in (("alpha_s", "alpha_s", 0.0), ("A_lens", "A_L", 1.0)):
+            value = settings.pop(name)
+            settings |= {theirs: value} if value != neutral else {}
+        if self.r is not None:
+            settings |= {"modes": "s,t"} | {name: settings.get(name, "scc") for name in ("n_t", "alpha_t")}
         if self.dark_energy is not None:
             settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
         if self.isocurvature:
@@ -361,7 +396,5 @@ class Cosmology(eqx.Module):
                     continue
                 value = "BBN"
             lines.append(f"  {name} = {_p.show(value)}{' ' + parameter.unit if parameter.unit else ''},")
-        lines += [
-            f"  {name} = {getattr(self, name)}," for name in ("w_fld", "fluids", "isocurvature") if getattr(self, name)
-        ]
+        lines += [f"  {name} = {getattr(self, name)}," for name in (*_OBJECTS, "isocurvature") if getattr(self, name)]
         return "Cosmology(\n" + "\n".join(lines) + "\n)"

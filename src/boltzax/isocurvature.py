@@ -51,16 +51,16 @@ class Isocurvature(eqx.Module):
         self.f, self.n, self.alpha, self.n_ad = (jnp.asarray(v, dtype=jnp.float64) for v in (f, n, alpha, n_ad))
         self.c_ad = None if c_ad is None else jnp.asarray(c_ad, dtype=jnp.float64)
 
-    def power(self, cosmo, k: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        """Dimensionless power spectrum of the entropy perturbation, k in 1/Mpc."""
-        ln_k = jnp.log(k / cosmo.k_pivot)
-        return cosmo.A_s * self.f**2 * jnp.exp((self.n - 1.0 + 0.5 * self.alpha * ln_k) * ln_k)
+    def power(self, k: Float[Array, "*s"], amplitude: Float[Array, ""]) -> Float[Array, "*s"]:
+        """Dimensionless power spectrum of the entropy perturbation, k in units of k_pivot; amplitude: A_s."""
+        ln_k = jnp.log(k)
+        return amplitude * self.f**2 * jnp.exp((self.n - 1.0 + 0.5 * self.alpha * ln_k) * ln_k)
 
-    def cross(self, cosmo, k: Float[Array, "*s"], curvature: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        """Dimensionless cross spectrum with the curvature perturbation, whose power is `curvature`."""
-        ln_k = jnp.log(k / cosmo.k_pivot)
+    def cross(self, k: Float[Array, "*s"], amplitude, curvature: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """The same of the cross spectrum with the curvature perturbation, whose power is `curvature`."""
+        ln_k = jnp.log(k)
         # the root of f^2 is written out, so that derivatives at f = 0 are finite
-        root = jnp.sqrt(cosmo.A_s * curvature) * self.f * jnp.exp(0.5 * (self.n - 1.0 + 0.5 * self.alpha * ln_k) * ln_k)
+        root = jnp.sqrt(amplitude * curvature) * self.f * jnp.exp(0.5 * (self.n - 1.0 + 0.5 * self.alpha * ln_k) * ln_k)
         return self.c_ad * jnp.exp(self.n_ad * ln_k) * root
 
     def settings(self) -> dict[str, float]:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,6 +25,7 @@ from boltzax.errors import (
     UnknownParameterError,
     is_traced,
 )
+from boltzax.numerics.function import as_module
 
 
 class Parameter(NamedTuple):
@@ -48,7 +51,13 @@ STORED = {
     "YHe": Parameter("", "helium mass fraction, or BBN", 0.0, 1.0),
     "ln_A_s_1e10": Parameter("", "ln(10^10 A_s), scalar amplitude at k_pivot", -10.0, 15.0),
     "n_s": Parameter("", "scalar spectral index", -1.0, 3.0),
-    "k_pivot": Parameter("1/Mpc", "pivot wavenumber of A_s and n_s", 0.0, 1.0e3),
+    "alpha_s": Parameter("", "running of the scalar index, d n_s / d ln k at k_pivot", -10.0, 10.0),
+    "beta_s": Parameter("", "running of the running, d alpha_s / d ln k at k_pivot", -10.0, 10.0),
+    "k_pivot": Parameter("1/Mpc", "pivot wavenumber of A_s, n_s, alpha_s, beta_s, r, n_t and alpha_t", 0.0, 1.0e3),
+    "r": Parameter("", "tensor to scalar ratio P_T / P_R at k_pivot", 0.0, 1.0e3, True),
+    "n_t": Parameter("", "tensor spectral index, or scc: -r/8 (2 - r/8 - n_s)", -10.0, 10.0),
+    "alpha_t": Parameter("", "running of the tensor index, or scc: r/8 (r/8 + n_s - 1)", -10.0, 10.0),
+    "A_lens": Parameter("", "factor of the lensing potential's C_l", 0.0, 1.0e3),
     "tau_reio": Parameter("", "optical depth to reionization", 0.0, 1.0),
     "z_reio": Parameter("", "redshift of hydrogen reionization, in place of tau_reio", 0.0, 50.0),
     "reionization_width": Parameter("", "width in redshift of hydrogen reionization", 0.0, 20.0),
@@ -80,9 +89,17 @@ _OTHERS = {
 #: every accepted parameter, stored or alternative
 PARAMETERS: dict[str, Parameter] = {**STORED, **_OTHERS}
 
-_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10", "100*theta_s": "theta_s_100"}
+_SPELLINGS = {
+    "ln10^{10}A_s": "ln_A_s_1e10",
+    "100*theta_s": "theta_s_100",
+    "A_L": "A_lens",
+    "Alens": "A_lens",
+}
 #: angles of the sound horizon that may stand for h (see `boltzax.shooting`)
 ANGLES = ("theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta")
+_TENSORS = ("r", "n_t", "alpha_t")
+#: what a given primordial spectrum takes the place of
+POWER_LAW = ("ln_A_s_1e10", "A_s", "n_s", "alpha_s", "beta_s")
 _DARK_ENERGY = ("w0_fld", "wa_fld", "cs2_fld", "use_ppf")
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
 #: what may stand for the masses
@@ -98,7 +115,7 @@ GROUPS = (
 )
 _NOT_IMPLEMENTED = (
     "sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
-    "ksi_ncdm Omega_ur omega_ur Omega_g omega_g alpha_s r n_t alpha_t Omega_dcdmdr Gamma_dcdm "
+    "ksi_ncdm Omega_ur omega_ur Omega_g omega_g Omega_dcdmdr Gamma_dcdm "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_annihilation_efficiency"
 ).split()
 _DEFAULTS = {
@@ -111,7 +128,10 @@ _DEFAULTS = {
     "T_cmb": 2.7255,
     "ln_A_s_1e10": 3.044,
     "n_s": 0.9649,
+    "alpha_s": 0.0,
+    "beta_s": 0.0,
     "k_pivot": 0.05,
+    "A_lens": 1.0,
     "tau_reio": 0.0544,
     "reionization_width": 0.5,
     "reionization_exponent": 1.5,
@@ -151,6 +171,8 @@ def parse(name: str, value: Any) -> Any:
     if not isinstance(value, str) or name in ("YHe", "recombination"):
         if name == "YHe" and isinstance(value, str) and value != "BBN":
             return _to_float(name, value)
+        return value
+    if name in ("n_t", "alpha_t") and value.lower() == "scc":
         return value
     if name in (*VECTORS, *MASSES) and ("," in value or not value.strip("()[] ")):
         return tuple(_to_float(name, part) for part in value.strip("()[] ").split(",") if part.strip())
@@ -242,7 +264,7 @@ def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
         source[group[0]] = next((name for name in group if name in given), group[0])
     values: dict[str, Any] = dict.fromkeys(STORED)
     for name in STORED:
-        if name in ("m_ncdm", "T_ncdm", "deg_ncdm", "YHe", "recombination", "N_ur", *_DARK_ENERGY):
+        if name in ("m_ncdm", "T_ncdm", "deg_ncdm", "YHe", "recombination", "N_ur", *_DARK_ENERGY, *_TENSORS):
             continue
         if name in given:
             values[name] = to_scalar(name, given[name])
@@ -251,6 +273,7 @@ def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
     values["recombination"] = _recombination(given)
     values["YHe"] = _helium(given)
     values.update(_dark_energy(given))
+    values.update(_tensors(given))
     if "H0" in given:
         values["h"] = to_scalar("H0", given["H0"]) / 100.0
     values.update(_species(given, values))
@@ -284,6 +307,35 @@ def _dark_energy(given: dict[str, Any]) -> dict[str, Any]:
         if w is None or name == "cs2_fld":
             values[name] = to_scalar(name, given.get(name, default))
     return values
+
+
+def _tensors(given: dict[str, Any]) -> dict[str, Any]:
+    """r, n_t and alpha_t; the latter None where the consistency relation of single-field inflation gives them."""
+    values = {}
+    for name in _TENSORS:
+        choice = given.get(name)
+        if name != "r" and isinstance(choice, str):
+            if choice.lower() != "scc":
+                raise ParameterRangeError(f"{name} must be a number or 'scc', not '{choice}'")
+        elif choice is not None:
+            if "r" not in given:
+                raise MissingParameterError(
+                    f"{name} needs r, the tensor to scalar ratio: without it there are no tensors"
+                )
+            values[name] = to_scalar(name, choice)
+    return values
+
+
+def primordial_spectrum(spectrum: Any, given: Mapping[str, Any]) -> Any:
+    """The spectrum as a pytree of arrays that can be called; None if it is the power law of `given`."""
+    if spectrum is None:
+        return None
+    if not callable(spectrum):
+        raise ParameterRangeError(f"primordial_spectrum must be a function of k [1/Mpc], not {spectrum!r}")
+    doubled = [name for name in POWER_LAW if name in given]
+    if doubled:
+        raise ConflictingParametersError(f"give primordial_spectrum or {', '.join(doubled)}, not both")
+    return as_module(spectrum)
 
 
 def _yes(choice: Any) -> str:

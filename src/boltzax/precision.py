@@ -46,6 +46,9 @@ class Precision:
     l_margin: int = 1500
     l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
     l_limber: int = 40  # lensing potential: Limber's approximation from here
+    # tensor modes
+    n_k_tensors: int = 128  # Chebyshev modes
+    l_max_tensors: int = 800  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
@@ -63,6 +66,7 @@ class Precision:
             n_k_cmb=140,
             k_per_efold=6.0,
             y_max_over_l=1.4,
+            n_k_tensors=100,
         )
 
     @classmethod
@@ -87,6 +91,8 @@ class Precision:
             l_step=30,
             l_margin=2000,
             l_max_pp=8000,
+            n_k_tensors=320,
+            l_max_tensors=1200,
         )
 
 

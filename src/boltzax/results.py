@@ -52,10 +52,16 @@ class Derived(eqx.Module):
 
 
 class Results(eqx.Module):
-    """What `boltzax.solve` returns; a pytree, so it passes through jit, vmap and grad as it stands."""
+    """What `boltzax.solve` returns; a pytree, so it passes through jit, vmap and grad as it stands.
+
+    tensor_cl: what gravitational waves add, zero beyond Precision.l_max_tensors; None unless the cosmology has r.
+    unlensed_cl and lensed_cl are totals: tensor modes are in both, and in lensed_cl they are lensed like the rest, so
+    that lensed_cl.bb is all of BB.
+    """
 
     lensed_cl: AngularSpectra | None
     unlensed_cl: AngularSpectra
+    tensor_cl: AngularSpectra | None
     background: Background
     thermodynamics: Thermodynamics
     sources: Sources
@@ -141,7 +147,7 @@ def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
         YHe=th.YHe,
         N_eff=bg.N_eff,
         H0=100.0 * cosmo.h,
-        A_s=1e-10 * jnp.exp(cosmo.ln_A_s_1e10),
+        A_s=curvature_power(cosmo, cosmo.k_pivot),
     )
 
 
@@ -152,5 +158,5 @@ def finite(tree) -> bool:
 
 def first_bad(results: Results) -> str | None:
     """Name of the first stage, in pipeline order, that holds a value which is not finite; None if all is well."""
-    stages = ("background", "thermodynamics", "sources", "matter", "unlensed_cl", "lensed_cl", "derived")
+    stages = ("background", "thermodynamics", "sources", "matter", "tensor_cl", "unlensed_cl", "lensed_cl", "derived")
     return next((name for name in stages if not finite(getattr(results, name))), None)

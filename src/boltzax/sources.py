@@ -8,6 +8,7 @@ l(l+1) j_l / z^2, z = k (tau_0 - tau):
 with S_P = g Pi / 8. All slopes come from the solution's own right-hand side.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from boltzax.numerics.fusion import settle
 from boltzax.numerics.hidden import hidden
 from boltzax.perturbations.integrate import Trajectory
 from boltzax.perturbations.mesh import Schedule
+from boltzax.perturbations.tensors import TensorSources
 
 
 class StepFields(NamedTuple):
@@ -102,7 +104,7 @@ class Sources(eqx.Module):
 
     S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes]; late:
     the fields `LATE`. isocurvature: the same for entropy perturbations S = 1, one for each of
-    `Cosmology.isocurvature`.
+    `Cosmology.isocurvature`; tensors: those of gravitational waves.
     """
 
     S_T: Float[Array, "cmb nodes"]
@@ -112,9 +114,14 @@ class Sources(eqx.Module):
     delta_cb: Float[Array, "modes late"]
     late: Float[Array, "fields modes late"] | None = None
     isocurvature: tuple["Sources", ...] = ()
+    tensors: TensorSources | None = None
+
+    def without_others(self) -> "Sources":
+        """These sources alone, without those of isocurvature and tensor modes."""
+        return replace(self, isocurvature=(), tensors=None)
 
 
-def sources(grid, background, thermo, fields: StepFields) -> Sources:
+def sources(grid, background, thermo, fields: StepFields, tensors: TensorSources | None = None) -> Sources:
     """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
     value, slope, late = grid.line_of_sight.weight, grid.line_of_sight.slope, grid.late
     monopole, isw, dipole, pi, weyl = _read(fields[:5], grid.line_of_sight.index, value)
@@ -132,7 +139,7 @@ def sources(grid, background, thermo, fields: StepFields) -> Sources:
     S_T = g * (monopole + dipole_slope / tau_0) + g_prime * dipole + exp_m_kappa * isw
     S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
     n = grid.n_cmb
-    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb, jnp.stack(others))
+    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb, jnp.stack(others), tensors=tensors)
 
 
 def _read(fields, index, weight):

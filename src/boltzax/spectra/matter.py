@@ -103,6 +103,10 @@ class _Delta(NamedTuple):
     value: jnp.ndarray
     isocurvature: tuple = ()
 
+    def without_others(self) -> "_Delta":
+        """The adiabatic mode alone."""
+        return _Delta(self.value)
+
 
 def linear_power(cosmo, matter: MatterPower, k: Float[Array, " k"], x, species: str = "m") -> Float[Array, " k"]:
     """Linear P(k) [Mpc^3] of all initial conditions at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
