@@ -1,7 +1,7 @@
 """HMcode-2020: a halo model whose parameters were fitted to simulations, with or without feedback of baryons.
 
-Mead, Brieden, Troester & Heymans 2021 (arXiv:2009.01858); equation and table numbers are of that paper. Where CLASS
-departs from the text, CLASS is followed and a comment says so. Lengths in Mpc, h only where a fit is in h/Mpc.
+Mead, Brieden, Troester & Heymans 2021 (arXiv:2009.01858); equations and tables without a name are of that paper. Where
+CLASS departs from the text, CLASS is followed and a comment says so. Lengths in Mpc, h only where a fit is in h/Mpc.
 """
 
 from typing import NamedTuple
@@ -61,17 +61,19 @@ def hmcode(
     """Nonlinear power per ln k of all matter at the solved wavenumbers [k], and the nonlinear wavenumber 1/R_nl [1/Mpc].
 
     log10_T_AGN: logarithm of the feedback temperature [K], fitted between 7.6 and 8.0, or None for dark matter only.
-    With feedback the power is the fitted one times the response of the plain halo model, section 6.2. Fitted for
+    With feedback the power is the fitted one times the response to baryons of the plain halo model. Fitted for
     k < 10 h/Mpc and z < 2. The nonlinear scale is sigma(R_nl) = delta_c.
     """
     ln_a = -jnp.log1p(epoch.z)
     delta_c, overdensity = collapse(epoch, growth, ln_a)
-    table = UniformTable(jnp.asarray(_LN_R[0]), jnp.asarray(_LN_R[1] - _LN_R[0]), ln_variance(linear, _LN_R)[:, None])
-    ln_sigma2 = lambda ln_R: table(ln_R)[..., 0]
-    ln_R_nl = newton(lambda u: ln_sigma2(u) - 2.0 * jnp.log(delta_c), jnp.log(60.0), _LN_R[2], _LN_R[-3], 40)
-    n_eff = -3.0 - table.derivative(ln_R_nl)[0]
-    sigma8 = jnp.exp(0.5 * ln_variance(linear, jnp.log(8.0 / epoch.h)[None])[0])
-    halos = _halos(table, ln_R_nl, delta_c, overdensity, epoch, growth)
+    cb = variance_table(linear, linear.cb)
+    ln_R_nl = _crossing(cb, delta_c)
+    n_eff = -3.0 - cb.derivative(ln_R_nl)[0]
+    sigma8 = jnp.exp(0.5 * cb(jnp.log(8.0 / epoch.h))[0])
+    # the paper takes the halo masses' sigma from baryons and cdm; CLASS and CAMB, as the fit did, from all matter times
+    # an approximate ratio of the two: 1.7e-3 in the result for 0.3 eV, 1e-4 for 0.06 eV
+    cold = variance_table(linear, linear.m * cold_ratio(linear.k, epoch, growth.over_a(ln_a)[0]) ** 2)
+    halos = _halos(cold, delta_c, overdensity, epoch, growth)
     two_halo = _two_halo_terms(linear, epoch)
     power = lambda variant: _combine(linear, epoch, halos, two_halo, variant)
     fitted = power(_fitted(sigma8, n_eff, epoch.h))
@@ -103,11 +105,14 @@ def _feedback(log10_T_AGN, epoch: Epoch) -> Variant:
 
 
 def collapse(epoch: Epoch, growth: Growth, ln_a) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Linear threshold delta_c and virial overdensity Delta_v: eqs. (A1)-(A5), table A1."""
+    """Linear threshold delta_c and virial overdensity Delta_v: Mead 2017 (arXiv:1606.05345), appendix A.
+
+    With massive neutrinos as in Mead et al. (2021); matter and dark energy count, radiation does not.
+    """
     g, total = growth.over_a(ln_a)
     g, total = 1.0 - g, 1.0 - total
     f_nu = epoch.f_nu
-    log_Omega = jnp.log10(epoch.Omega_m / (epoch.Omega_m + epoch.Omega_de))  # radiation does not count
+    log_Omega = jnp.log10(epoch.Omega_m / (epoch.Omega_m + epoch.Omega_de))
     threshold = (-0.0069 + g * (-0.0208 + 0.0312 * g) + 0.0021 * total) * log_Omega
     threshold = threshold + 0.0001 + g * (-0.0647 - 0.0417 * g) + 0.0646 * total
     density = (-0.79 + g * (-10.17 + 2.51 * g) + 6.51 * total) * log_Omega
@@ -116,22 +121,44 @@ def collapse(epoch: Epoch, growth: Growth, ln_a) -> tuple[Float[Array, ""], Floa
     return delta_c, 18.0 * np.pi**2 * (1.0 + density) * (1.0 + 0.763 * f_nu)
 
 
-def ln_variance(linear: LinearPower, ln_R: Float[Array, " r"]) -> Float[Array, " r"]:
-    """ln sigma^2 of baryons and cdm in spheres of radius R [Mpc]."""
-    x = jnp.exp(ln_R)[:, None] * linear.k
+def variance_table(linear: LinearPower, power: Float[Array, " k"]) -> UniformTable:
+    """ln sigma^2 over ln R, R in Mpc, in spheres; power per ln k at linear.k."""
+    x = np.exp(_LN_R)[:, None] * linear.k
     small = x < 0.05
     y = jnp.where(small, 1.0, x)
     window = jnp.where(small, 1.0 - x**2 / 10.0 + x**4 / 280.0, 3.0 * (jnp.sin(y) - y * jnp.cos(y)) / y**3)
-    return jnp.log(linear.step * (window**2 @ linear.cb))
+    values = jnp.log(linear.step * (window**2 @ power))
+    return UniformTable(jnp.asarray(_LN_R[0]), jnp.asarray(_LN_R[1] - _LN_R[0]), values[:, None])
 
 
-def _halos(table: UniformTable, ln_R_nl, delta_c, overdensity, epoch: Epoch, growth: Growth) -> Halos:
+def _crossing(table: UniformTable, delta_c) -> Float[Array, ""]:
+    """ln R at which sigma = delta_c, at least the smallest of the table."""
+    f = lambda u: table(u)[..., 0] - 2.0 * jnp.log(delta_c)
+    return newton(f, jnp.log(60.0), _LN_R[2], _LN_R[-3], 40)
+
+
+def cold_ratio(k: Float[Array, " k"], epoch: Epoch, g: Float[Array, ""]) -> Float[Array, " k"]:
+    """Growth of baryons and cdm over that of all matter: Eisenstein & Hu 1999 (astro-ph/9710252), eqs. (5)-(14).
+
+    g: D/a of matter and dark energy; one massive species, whatever their number, as in CLASS.
+    """
+    f = jnp.maximum(epoch.f_nu, 1e-10)  # without massive neutrinos the ratio is 1
+    omega_m = epoch.Omega_m0 * epoch.h**2
+    p = 6.0 * f / (5.0 + jnp.sqrt(1.0 + 24.0 * (1.0 - f)))
+    theta = epoch.T_cmb / 2.7
+    D = (1.0 + 2.5e4 * omega_m / theta**4) * g / (1.0 + epoch.z)
+    free_streaming = 17.2 * f * (1.0 + 0.488 * f ** (-7.0 / 6.0)) * (k * theta**2 / (omega_m * f)) ** 2
+    grown = (D / (1.0 + free_streaming)) ** 0.7
+    return ((1.0 + grown) / (jnp.exp(0.7 / p * jnp.log1p(-f)) + grown)) ** (p / 0.7)
+
+
+def _halos(table: UniformTable, delta_c, overdensity, epoch: Epoch, growth: Growth) -> Halos:
     """Nodes and what does not depend on the variant.
 
     Halos of which a hundredth collapsed before the epoch are more concentrated the earlier it did, the others are not:
-    the kink between them, at R_nl over _FORMED, is a border of the quadrature.
+    the kink between them, where sigma(R _FORMED) = delta_c, is a border of the quadrature.
     """
-    ln_kink = ln_R_nl - np.log(_FORMED)
+    ln_kink = _crossing(table, delta_c) - np.log(_FORMED)
     x, w = gauss_legendre(_N_EARLY, 0.0, 1.0)
     early = _LN_R_SMALLEST + x * (ln_kink - _LN_R_SMALLEST)
     y, v = gauss_legendre(_N_LATE, 0.0, 1.0)
@@ -143,7 +170,7 @@ def _halos(table: UniformTable, ln_R_nl, delta_c, overdensity, epoch: Epoch, gro
     q_nu2 = 0.707 * nu**2
     d_nu = -0.5 * nu * table.derivative(ln_R)[:, 0] * d_ln_R
     weight = 0.21616 * (1.0 + q_nu2**-0.3) * jnp.exp(-0.5 * q_nu2) * d_nu
-    # formation redshift, eq. (21): D(z_f) = delta_c D(z) / sigma(R _FORMED)
+    # formation, eq. (21): D(z_f) = delta_c D(z) / sigma(R _FORMED)
     ln_a = -jnp.log1p(epoch.z)
     ln_D = growth.ln_factor(ln_a)
     formed = growth.ln_a(jnp.log(delta_c) + ln_D - 0.5 * table(early + np.log(_FORMED))[:, 0])
@@ -153,16 +180,16 @@ def _halos(table: UniformTable, ln_R_nl, delta_c, overdensity, epoch: Epoch, gro
 
 
 def _dark_energy(epoch: Epoch, growth: Growth, ln_D):
-    """Dolag et al. (2004) correction of the concentration, eq. (22): (D / D_LCDM) at z = 10 over the same at z.
+    """Correction of the concentration, eq. (22): D / D_LCDM at z = 10 over the same at z.
 
-    CLASS takes D_LCDM from the growth index, so that in Lambda-CDM the correction is not quite 1, and the value at
-    z = 10 to be exactly 1 there.
+    CLASS takes D_LCDM(z) from the growth index, so that in Lambda-CDM the correction is not quite 1, and stops it at
+    z = 10, which is a step; here it goes on.
     """
-    return jnp.exp(ln_growth_by_index(epoch) - ln_D)
+    return jnp.exp(growth.ln_early_excess + ln_growth_by_index(epoch) - ln_D)
 
 
 def _two_halo_terms(linear: LinearPower, epoch: Epoch) -> Float[Array, " k"]:
-    """Linear power with wiggles damped by the velocity dispersion: eqs. (15), (17)."""
+    """Linear power with wiggles damped by the velocity dispersion: eq. (15)."""
     k = linear.k[: linear.solved]
     variance = linear.step * jnp.sum(linear.m / linear.k**2) / 3.0
     return linear.m[: linear.solved] + jnp.expm1(-variance * k**2) * wiggles(linear, epoch)
@@ -182,14 +209,17 @@ def _combine(linear: LinearPower, epoch: Epoch, halos: Halos, two_halo, variant:
 
 
 def _one_halo(linear: LinearPower, epoch: Epoch, halos: Halos, variant: Variant) -> Float[Array, " k"]:
-    """Power per ln k of pairs within a halo at the solved wavenumbers: eq. (8), read from a coarser table in ln k."""
+    """Power per ln k of pairs within a halo at the solved wavenumbers, read from a coarser table in ln k.
+
+    4 pi / 3 int R^3 W(k nu^eta)^2 f(nu) d nu: the mass function of Sheth & Tormen counts all matter.
+    """
     ln_k_solved = jnp.log(linear.k[: linear.solved])
     step = (ln_k_solved[-1] - _LN_K_FIRST) / (_N_K - 1)
     k = jnp.exp(_LN_K_FIRST + step * np.arange(_N_K))
     window = nfw(k[:, None] * halos.nu**variant.eta * halos.R_virial, variant.B * halos.concentration)
     if variant.stars is None:
         window = window * (1.0 - epoch.f_nu)
-    else:  # eqs. (25), (26): gas that stays, stars at the centre
+    else:  # eqs. (24), (25): gas that stays, stars at the centre
         mass2 = (4.0 * np.pi / 3.0 * halos.R**3 * epoch.matter_density / variant.gas_mass) ** 2
         f_c = 1.0 - epoch.f_b - epoch.f_nu
         window = window * (f_c + (epoch.f_b - variant.stars) * mass2 / (1.0 + mass2)) + variant.stars
