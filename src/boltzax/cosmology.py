@@ -33,7 +33,9 @@ class Cosmology(eqx.Module):
     - `m_ncdm` [eV]: a number or one for each species, () for massless neutrinos only; `T_ncdm` [T_cmb] and `deg_ncdm`:
       a number for all species or one for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
-    - `recombination`: "hyrec" or "recfast".
+    - `recombination`: "hyrec" or "recfast";
+    - `log10T_heat_hmcode`: strength of baryonic feedback, read by `Outputs(nonlinear="hmcode2020_feedback")` alone, which
+      takes 7.8 without it.
 
     The fields are float64 scalars, or vectors over massive species, and all are traced except `recombination`: a
     Cosmology can be built, differentiated and mapped over inside jax transformations.
@@ -62,6 +64,7 @@ class Cosmology(eqx.Module):
     helium_fullreio_redshift: Float[Array, ""]
     helium_fullreio_width: Float[Array, ""]
     recombination: str = eqx.field(static=True)
+    log10T_heat_hmcode: Float[Array, ""] | None
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Cosmology(eqx.Module):
         helium_fullreio_redshift=None,
         helium_fullreio_width=None,
         recombination=None,
+        log10T_heat_hmcode=None,
         **others,
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}

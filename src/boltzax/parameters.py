@@ -56,6 +56,7 @@ STORED = {
     "helium_fullreio_redshift": Parameter("", "redshift of the second helium reionization", 0.0, 50.0),
     "helium_fullreio_width": Parameter("", "width in redshift of the second helium reionization", 0.0, 20.0),
     "recombination": Parameter("", "recombination physics: hyrec or recfast"),
+    "log10T_heat_hmcode": Parameter("", "log10 of the temperature [K] of baryonic feedback in HMcode", 7.0, 9.0),
 }
 _OTHERS = {
     "H0": Parameter("km/s/Mpc", "Hubble constant, in place of h"),
@@ -70,7 +71,7 @@ _OTHERS = {
 #: every accepted parameter, stored or alternative
 PARAMETERS: dict[str, Parameter] = {**STORED, **_OTHERS}
 
-_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10"}
+_SPELLINGS = {"ln10^{10}A_s": "ln_A_s_1e10", "HMCode_logT_AGN": "log10T_heat_hmcode"}
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
 GROUPS = (
     ("h", "H0"),

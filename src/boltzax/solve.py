@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +22,7 @@ from boltzax.sources import Sources, sources, step_fields
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.lensing import lens, lensing_tables
 from boltzax.spectra.matter import matter_power
+from boltzax.spectra.nonlinear import lensing_factor
 from boltzax.spectra.primordial import curvature_power
 from boltzax.thermo import Thermodynamics, thermodynamics
 
@@ -85,10 +87,20 @@ def _pipeline(cosmo, bg, th, outputs: Outputs, p: Precision) -> Results:
 
 
 def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: Outputs, p: Precision) -> Results:
-    """Spectra and derived parameters from the sources, and all of it as Results."""
-    unlensed, lensed = spectra(cosmo, bg, th, src, outputs, p)
-    matter = matter_power(make_grid(p, outputs), bg, src)
-    return Results(lensed, unlensed, bg, th, src, matter, derived(cosmo, bg, th, matter), cosmo)
+    """Spectra and derived parameters from the sources, and all of it as Results.
+
+    With nonlinear corrections the potentials that lens are larger than those of the linear sources in Results.
+    """
+    grid = make_grid(p, outputs)
+    matter = matter_power(grid, bg, src)
+    lensing = src
+    if outputs.nonlinear is not None:
+        factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)
+        lensing = eqx.tree_at(lambda s: s.weyl, src, src.weyl * factor)
+    unlensed, lensed = spectra(cosmo, bg, th, lensing, outputs, p)
+    return Results(
+        lensed, unlensed, bg, th, src, matter, derived(cosmo, bg, th, matter), cosmo, nonlinear=outputs.nonlinear
+    )
 
 
 def history(bg: Background, th: Thermodynamics) -> UniformTable:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax.errors import OutOfRangeError, error_if
 from boltzax.numerics.table import UniformTable
 from boltzax.spectra.matter import MatterPower
 from boltzax.spectra.nonlinear.growth import growth
@@ -53,10 +54,13 @@ def lensing_factor(method: str, grid, matter: MatterPower, background, cosmo) ->
     """sqrt(P_nl / P_lin) at the modes and time nodes of a grid: what the nonlinear Weyl potential is larger by.
 
     As in CLASS and CAMB the potential is taken to grow with the density. It returns to 1 as the nonlinear scale leaves
-    the solved modes: smoothly, at about z = 8.
+    the solved modes: smoothly, at about z = 8. Raises OutOfRangeError if the solved modes are linear even today.
     """
     late = correction(method, matter, background, cosmo, jnp.asarray(grid.x_late))
-    fade = 0.5 * (1.0 - jnp.tanh((jnp.log(late.k_nl) - np.log(_K_FADE)) / _FADE_WIDTH))
+    k_max = matter.y_modes[-1] / matter.tau_0
+    message = "the modes up to k_max are linear even today, so that a nonlinear scale cannot be found: raise k_max"
+    k_nl = error_if(late.k_nl, late.k_nl[-1] > k_max, message, OutOfRangeError)
+    fade = 0.5 * (1.0 - jnp.tanh((jnp.log(k_nl) - np.log(_K_FADE)) / _FADE_WIDTH))
     modes = jnp.log(jnp.asarray(grid.y_modes) / matter.tau_0)
     half = 0.5 * late.table(modes) * fade  # [modes, late nodes]
     x0, dx = grid.x_late[0], grid.x_late[1] - grid.x_late[0]
