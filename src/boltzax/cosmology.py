@@ -61,7 +61,9 @@ class Cosmology(eqx.Module):
     - `fluids`: further species, each a `boltzax.fluids.Fluid`;
     - `isocurvature`: entropy modes, each a `boltzax.Isocurvature`, or CLASS's `f_cdi`, `n_cdi`, `alpha_cdi`,
       `c_ad_cdi`, `n_ad_cdi` and the same for `bi`, `nid`, `niv`;
-    - `recombination`: "hyrec" or "recfast".
+    - `recombination`: "hyrec" or "recfast";
+    - `log10T_heat_hmcode`: strength of baryonic feedback, read by `Outputs(nonlinear="hmcode2020_feedback")` alone,
+      which takes 7.8 without it.
 
     The fields are float64 scalars, or vectors over massive species, and all are traced except texts: a
     Cosmology can be built, differentiated and mapped over inside jax transformations.
@@ -100,6 +102,7 @@ class Cosmology(eqx.Module):
     cs2_fld: Float[Array, ""] | None
     use_ppf: str | None = eqx.field(static=True)
     recombination: str = eqx.field(static=True)
+    log10T_heat_hmcode: Float[Array, ""] | None
     w_fld: Any
     fluids: tuple[Fluid, ...]
     isocurvature: tuple[iso.Isocurvature, ...]
@@ -151,6 +154,7 @@ class Cosmology(eqx.Module):
         cs2_fld=None,
         use_ppf=None,
         recombination=None,
+        log10T_heat_hmcode=None,
         w_fld=None,
         fluids=(),
         isocurvature=(),

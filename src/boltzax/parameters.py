@@ -9,8 +9,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -69,6 +67,7 @@ STORED = {
     "cs2_fld": Parameter("", "sound speed squared of dark energy in its rest frame", 0.0, 1.0e2),
     "use_ppf": Parameter("", "perturbations of dark energy: PPF (yes) or those of a fluid (no)"),
     "recombination": Parameter("", "recombination physics: hyrec or recfast"),
+    "log10T_heat_hmcode": Parameter("", "log10 of the temperature [K] of baryonic feedback in HMcode", 7.0, 9.0),
 }
 _OTHERS = {
     "H0": Parameter("km/s/Mpc", "Hubble constant, in place of h"),
@@ -94,6 +93,7 @@ _SPELLINGS = {
     "100*theta_s": "theta_s_100",
     "A_L": "A_lens",
     "Alens": "A_lens",
+    "HMCode_logT_AGN": "log10T_heat_hmcode",
 }
 #: angles of the sound horizon that may stand for h (see `boltzax.shooting`)
 ANGLES = ("theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta")

@@ -9,10 +9,13 @@ from jaxtyping import Array, Float
 from boltzax import growth
 from boltzax.background import Background
 from boltzax.cosmology import Cosmology
+from boltzax.errors import NotComputedError, OutOfRangeError, error_if
 from boltzax.shooting import cosmomc_theta
 from boltzax.sources import Sources
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.matter import MatterPower, linear_power, sigma_R
+from boltzax.spectra.nonlinear import correction
+from boltzax.spectra.primordial import curvature_power
 from boltzax.spectra.transfer import transfer
 from boltzax.thermo import Thermodynamics
 
@@ -68,6 +71,7 @@ class Results(eqx.Module):
     matter: MatterPower
     derived: Derived
     cosmology: Cosmology
+    nonlinear: str | None = eqx.field(static=True, default=None)
 
     def pk_lin(self, k: Float[Array, " k"], z: Float[Array, "*z"] = 0.0, species: str = "m") -> Float[Array, "*z k"]:
         """Linear power spectrum P(k, z) [Mpc^3] at wavenumbers k [1/Mpc] and redshift z.
@@ -114,6 +118,26 @@ class Results(eqx.Module):
         k [1/Mpc], by default those of the solved modes.
         """
         return transfer(self, z, k, format)
+
+    def pk(self, k: Float[Array, " k"], z: Float[Array, "*z"] = 0.0) -> Float[Array, "*z k"]:
+        """Nonlinear power spectrum of all matter P(k, z) [Mpc^3], shapes as in `pk_lin`, by the method of `Outputs`.
+
+        Raises NotComputedError without such a method; OutOfRangeError for k or z outside the solved range, or for z at
+        which the nonlinear scale lies beyond k_max.
+        """
+        if self.nonlinear is None:
+            raise NotComputedError(
+                "no nonlinear P(k) was asked for: pass for instance Outputs(nonlinear='hmcode2020') to solve, "
+                "or read pk_lin"
+            )
+        linear = self.pk_lin(k, z)
+        ln_k, z = jnp.log(jnp.atleast_1d(jnp.asarray(k, float))), jnp.asarray(z, float)
+        x = self.background.conformal_time(-jnp.log1p(z.ravel())) / self.background.tau_0
+        found = correction(self.nonlinear, self.matter, self.background, self.cosmology, x)
+        k_max = self.matter.y_modes[-1] / self.matter.tau_0
+        message = "pk: the nonlinear scale lies beyond the solved modes: raise k_max in Outputs, or lower z"
+        values = error_if(found.table(ln_k).T, found.k_nl > k_max, message, OutOfRangeError)
+        return linear * jnp.exp(values).reshape(linear.shape)
 
 
 def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:

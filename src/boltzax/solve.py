@@ -3,14 +3,20 @@
 from dataclasses import replace
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from boltzax.background import Background, background
 from boltzax.cosmology import Cosmology
-from boltzax.errors import BoltzaxError, default_mode, is_traced, on_error_mode, require_x64
+from boltzax.errors import (
+    BoltzaxError,
+    NotImplementedParameterError,
+    default_mode,
+    is_traced,
+    on_error_mode,
+    require_x64,
+)
 from boltzax.grids import make_grid
 from boltzax.numerics.hidden import hidden, restore
 from boltzax.numerics.table import UniformTable
@@ -24,6 +30,7 @@ from boltzax.sources import Sources, sources, step_fields
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.lensing import lens, lensing_tables
 from boltzax.spectra.matter import matter_power
+from boltzax.spectra.nonlinear import lensing_factor
 from boltzax.spectra.primordial import mixture, tensor_power
 from boltzax.thermo import Thermodynamics, thermodynamics
 
@@ -88,10 +95,20 @@ def _pipeline(cosmo, bg, th, outputs: Outputs, p: Precision) -> Results:
 
 
 def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: Outputs, p: Precision) -> Results:
-    """Spectra and derived parameters from the sources, and all of it as Results."""
+    """Spectra and derived parameters from the sources, and all of it as Results.
+
+    With nonlinear corrections the potentials that lens are larger than those of the linear sources in Results.
+    """
+    grid = make_grid(p, outputs)
+    matter = matter_power(grid, bg, src)
+    lensing = src
+    if outputs.nonlinear is not None:
+        if cosmo.isocurvature:
+            raise NotImplementedParameterError("Outputs(nonlinear=...) and isocurvature cannot be combined")
+        factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)
+        lensing = replace(src, weyl=src.weyl * factor)
     tensors = None if cosmo.r is None else tensor_spectra(p, bg.tau_0, src.tensors, partial(tensor_power, cosmo))
-    unlensed, lensed = spectra(cosmo, bg, th, src, outputs, p, tensors)
-    matter = matter_power(make_grid(p, outputs), bg, src)
+    unlensed, lensed = spectra(cosmo, bg, th, lensing, outputs, p, tensors)
     return Results(
         lensed,
         unlensed,
@@ -102,6 +119,7 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
         matter,
         derived(cosmo, bg, th, matter),
         cosmo,
+        nonlinear=outputs.nonlinear,
     )
 
 

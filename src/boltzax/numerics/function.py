@@ -18,7 +18,7 @@ class Function(eqx.Module):
 
 
 def as_module(function: Any) -> Any:
-    """A user's function as a pytree of arrays: a module with its numbers as arrays, anything else without parameters."""
+    """A user's function as a pytree: a module with its numbers as arrays, anything else without parameters."""
     if function is None:
         return None
     if not isinstance(function, eqx.Module):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -32,13 +31,13 @@ def tensor_power(cosmo, k: Float[Array, "*s"]) -> Float[Array, "*s"]:
     single-field slow-roll inflation at second order, n_t = -r/8 (2 - r/8 - n_s), alpha_t = r/8 (r/8 + n_s - 1).
     """
     L, eighth = jnp.log(k / cosmo.k_pivot), cosmo.r / 8.0
-    n_s = _index(cosmo)
+    n_s = spectral_index(cosmo)
     n_t = -eighth * (2.0 - eighth - n_s) if cosmo.n_t is None else cosmo.n_t
     alpha_t = eighth * (eighth + n_s - 1.0) if cosmo.alpha_t is None else cosmo.alpha_t
     return cosmo.r * curvature_power(cosmo, cosmo.k_pivot) * jnp.exp((n_t + 0.5 * alpha_t * L) * L)
 
 
-def _index(cosmo):
+def spectral_index(cosmo) -> Float[Array, ""]:
     """n_s of the curvature spectrum at k_pivot."""
     if cosmo.primordial_spectrum is None:
         return cosmo.n_s
