@@ -17,11 +17,12 @@ import jax
 import numpy as np
 
 import boltzax
-from boltzax import comparison, plots
+from boltzax import comparison, notice, plots
 from boltzax import parameters as _p
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, PrecisionError, UnknownParameterError
 from boltzax.inference import command as fitting
+from boltzax.show import UNITS
 
 _COMMANDS = ("spectra", "compare", "fit")
 _PRESETS = ("default", "fast", "reference")
@@ -31,15 +32,6 @@ _CLASS_DEFAULT_ERROR = (
     "CLASS runs at its default precision, which is good to about 1e-3: differences of that size are its own. "
     "--reference runs CLASS at high precision (minutes)."
 )
-_UNITS = {
-    "H0": "km/s/Mpc",
-    "age": "Gyr",
-    "tau_0": "Mpc",
-    "tau_rec": "Mpc",
-    "rs_rec": "Mpc",
-    "rs_drag": "Mpc",
-    "rs_star": "Mpc",
-}
 
 
 class _UsageError(BoltzaxError):
@@ -231,7 +223,7 @@ def _solve(cosmo: Cosmology, outputs: Any, precision: Any) -> tuple[Any, tuple[f
     """Results, and the seconds that the first and the second evaluation took."""
     seconds = []
     for message in ("compiling and computing spectra (the first call compiles)", "computing spectra again, for timing"):
-        with _progress(message):
+        with _progress(message), notice.silence():
             start = time.perf_counter()
             results = jax.block_until_ready(boltzax.solve(cosmo, outputs=outputs, precision=precision))
             seconds.append(time.perf_counter() - start)
@@ -334,7 +326,7 @@ def _write_comparison(
 def _print_derived(results: Any) -> None:
     print("derived parameters")
     for name, value in _derived(results).items():
-        print(f"  {name:<16} {value:.8g} {_UNITS.get(name, '')}".rstrip())
+        print(f"  {name:<16} {value:.8g} {UNITS.get(name, '')}".rstrip())
 
 
 def _print_summary(rows: Sequence[tuple[str, str, float, float]]) -> None:

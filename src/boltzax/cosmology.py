@@ -22,6 +22,7 @@ from boltzax.errors import (
 from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, SoundSpeed, Tabulated
 from boltzax.numerics.function import as_module
 from boltzax.parameters import PARAMETERS, Parameter
+from boltzax.show import listed
 from boltzax.spectra.primordial import curvature_power
 
 __all__ = ["PARAMETERS", "Cosmology", "Parameter"]
@@ -390,6 +391,10 @@ class Cosmology(eqx.Module):
         if self.isocurvature:
             settings["ic"] = ",".join(["ad", *(mode.kind for mode in self.isocurvature)])
         return settings
+
+    def _brief(self) -> str:
+        names = ("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio", "m_ncdm")
+        return listed(self, names, {"m_ncdm": "eV"}) + ", ..."
 
     def __repr__(self) -> str:
         lines = []

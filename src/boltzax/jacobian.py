@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from boltzax.background import background
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, MissingParameterError, UnknownParameterError, on_error_mode, require_x64
+from boltzax.notice import first_call
 from boltzax.numerics.hidden import restore
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results, finite, first_bad
@@ -51,7 +52,8 @@ def jacobian(
     params = tuple(dict.fromkeys(params))
     for name in params:
         _check(cosmo, name)
-    results, derivatives = _differentiate(cosmo, params, of, outputs, precision)
+    with first_call("jacobian", cosmo, params, of, outputs, precision):
+        results, derivatives = _differentiate(cosmo, params, of, outputs, precision)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
         _check_finite(cosmo, results, derivatives)
     return results, derivatives

@@ -11,6 +11,7 @@ from boltzax.background import Background
 from boltzax.cosmology import Cosmology
 from boltzax.errors import NotComputedError, OutOfRangeError, error_if
 from boltzax.shooting import cosmomc_theta
+from boltzax.show import UNITS, block, listed
 from boltzax.sources import Sources
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.matter import MatterPower, linear_power, sigma_R
@@ -52,6 +53,12 @@ class Derived(eqx.Module):
     N_eff: Float[Array, ""]
     H0: Float[Array, ""]
     A_s: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        return block(self, UNITS)
+
+    def _brief(self) -> str:
+        return listed(self, ("sigma8", "Omega_m", "age", "rs_drag", "theta_s_100"), UNITS) + ", ..."
 
 
 class Results(eqx.Module):
@@ -138,6 +145,9 @@ class Results(eqx.Module):
         message = "pk: the nonlinear scale lies beyond the solved modes: raise k_max in Outputs, or lower z"
         values = error_if(found.table(ln_k).T, found.k_nl > k_max, message, OutOfRangeError)
         return linear * jnp.exp(values).reshape(linear.shape)
+
+    def __repr__(self) -> str:
+        return block(self, {})
 
 
 def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:

@@ -18,6 +18,7 @@ from boltzax.errors import (
     require_x64,
 )
 from boltzax.grids import make_grid
+from boltzax.notice import Waiting, first_call
 from boltzax.numerics.hidden import hidden, restore
 from boltzax.numerics.table import UniformTable
 from boltzax.perturbations.integrate import integrate
@@ -52,9 +53,15 @@ def solve(cosmo: Cosmology, outputs: Outputs = Outputs(), precision: Precision =
     restore()
     if is_traced(cosmo):
         return _traced(cosmo.checked(), outputs, precision, default_mode())
-    cosmo = cosmo.checked()
+    with first_call("solve", cosmo, outputs, precision) as waiting:
+        return _concrete(cosmo.checked(), outputs, precision, waiting)
+
+
+def _concrete(cosmo, outputs, precision, waiting: Waiting):
+    """The pipeline as two programs, so that an unphysical cosmology raises before the long one."""
     bg, th = _homogeneous(cosmo)
     if is_traced((bg, th)):  # a constant cosmology inside somebody's traced function
+        waiting.over()
         return _inhomogeneous(cosmo, bg, th, outputs, precision)
     if not finite((bg, th)):
         thermodynamics(cosmo, background(cosmo))  # value by value, where the failing check raises its own exception

@@ -14,8 +14,10 @@ from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4, RELIC
 from boltzax.fluids import Fluid
 from boltzax.numerics.quadrature import cumulative
 from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars
+from boltzax.show import block, fields, listed
 
 LN_A_START = -24.0  # conformal time ~ 1e-5 Mpc: before the earliest start of any mode
+_UNITS = {"H0": "1/Mpc", "M_ncdm": "k_B T_nu today", "tau_0": "Mpc", "age": "Gyr"}
 
 
 class Background(eqx.Module):
@@ -23,7 +25,8 @@ class Background(eqx.Module):
 
     rho_*: today's density of each species times its scaling (photons, ur: rho a^4; b, cdm: rho a^3) [1/Mpc^2].
     fluids: every other species, dark energy that is no cosmological constant among them (then rho_lambda is zero).
-    H0 [1/Mpc], tau_0 conformal time today [Mpc], age [Gyr], N_eff effective number of neutrinos when relativistic.
+    M_ncdm: masses over k_B T_nu today. H0 [1/Mpc], tau_0 conformal time today [Mpc], age [Gyr], N_eff effective number
+    of neutrinos when relativistic.
     """
 
     H0: Float[Array, ""]
@@ -103,6 +106,13 @@ class Background(eqx.Module):
         bend = jax.lax.stop_gradient(ln_tau.derivative(u, 2)[..., 0])
         step = rest / slope
         return u + step - 0.5 * bend / slope * step**2
+
+    def __repr__(self) -> str:
+        densities = {name: "1/Mpc^2" for name, _ in fields(self) if name.startswith("rho_")}
+        return block(self, _UNITS | densities)
+
+    def _brief(self) -> str:
+        return listed(self, ("H0", "tau_0", "age", "N_eff"), _UNITS)
 
 
 def background(cosmo, n_grid: int = 2401) -> Background:

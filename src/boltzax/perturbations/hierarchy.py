@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigvals
 
 _FINEST = 5e-3  # distance from the branch points at s = +-i to which G is resolved: times up to its inverse
 _FARTHEST = 200.0  # largest |s| fitted; G falls as 3/(7 s) beyond
@@ -66,6 +65,8 @@ def tail(n: int) -> Tail:
 
 def rational_poles(s, values, n: int):
     """The 2n poles of a rational interpolant of values(s), s symmetric about 0, through 0 and n pairs of conjugates."""
+    from scipy.linalg import eigvals  # here: it takes long to import
+
     middle = len(s) // 2
     support = [middle]
     while True:

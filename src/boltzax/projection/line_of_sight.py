@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import make_interp_spline
 
 from boltzax.grids import Grid, lagrange_weights, make_grid, mode_coordinate
 from boltzax.numerics.hidden import hidden
@@ -118,6 +117,8 @@ def limber_lensing(grid: Grid, p, outputs, background, thermo, src, primordial):
 @lru_cache(maxsize=8)
 def _to_every_ell(ells: tuple[int, ...]) -> np.ndarray:
     """Spline matrix from the solved multipoles to every l = 0..l_max, for l(l+1) C_l."""
+    from scipy.interpolate import make_interp_spline  # here: it takes long to import
+
     nodes = np.array(ells, float)
     ell = np.arange(ells[-1] + 1.0)
     matrix = make_interp_spline(nodes, np.eye(len(nodes)), k=5)(ell)

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import erfc
 
 # rotation functions d^l_mn in the order of the tables
 _PAIRS = ((0, 0), (2, 0), (2, 2), (2, -2), (1, -1), (3, 1), (4, 0), (3, -3), (4, -4), (1, 1), (3, -1), (4, -2))
@@ -114,6 +113,8 @@ class LensingTables(NamedTuple):
 
 def _step(x, low, high):
     """Smooth step from 1 at low to 0 at high."""
+    from scipy.special import erfc  # here: it takes long to import
+
     return 0.5 * erfc(2 * _EDGE * (x - 0.5 * (low + high)) / (high - low) * 0.76)
 
 
@@ -123,6 +124,8 @@ def _l_quadrature(l_max, theta_max, cutoff):
     The step doubles where the rotation functions allow it. Steps are joined by smooth partitions of unity, for
     which the trapezoidal rule is exponentially accurate; cutoff = (l, width) fades out high l.
     """
+    from scipy.special import erfc
+
     top = l_max if cutoff is None else min(l_max, int(cutoff[0] + _EDGE * cutoff[1]))
     l = np.arange(top + 1)
     weight, remaining, step = np.zeros(top + 1), np.ones(top + 1), 1

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import make_interp_spline
 
 from boltzax.errors import OutOfRangeError, error_if
 from boltzax.grids import mode_coordinate
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
+from boltzax.show import is_concrete, quantity
 from boltzax.spectra.primordial import mixture
 
 SPECIES = ("m", "cb")
@@ -61,6 +61,15 @@ class MatterPower(eqx.Module):
         message = "pk_lin: z lies beyond the solved times, tau < 0.15 tau_0 (z above ~ 40) or z < 0"
         return k, error_if(x, (x < x_min - 1e-12) | (x > 1.0 + 1e-12), message, OutOfRangeError)
 
+    def __repr__(self) -> str:
+        return f"MatterPower({self._brief()})"
+
+    def _brief(self) -> str:
+        if not is_concrete(self.tau_0) or self.tau_0.ndim:
+            return "P(k, z)"
+        low, high = (quantity(y / self.tau_0) for y in (self.y_modes[0], self.y_modes[-1]))
+        return f"P(k, z) from k = {low} to {high} 1/Mpc"
+
 
 def _range(name, value, lo, hi, unit, advice):
     try:
@@ -77,6 +86,8 @@ def scale(y):
 @lru_cache(maxsize=8)
 def _splines(y: tuple[float, ...]) -> np.ndarray:
     """Coefficients [power, interval, mode] of the splines in `mode_coordinate` through a one at each mode."""
+    from scipy.interpolate import make_interp_spline  # here: it takes long to import
+
     u = mode_coordinate(np.array(y))
     spline = make_interp_spline(u, np.eye(len(u)), k=_DEGREE)
     return np.array([spline(u[:-1], nu) / factorial(nu) for nu in range(_DEGREE, -1, -1)])

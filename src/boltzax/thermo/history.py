@@ -7,6 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from boltzax.numerics.table import UniformTable
+from boltzax.show import block, listed
+
+_UNITS = {"T_cmb": "K", "n_H": "1/m^3"} | {
+    f"{name}_{at}": "Mpc" for name in ("tau", "rs") for at in ("rec", "star", "d")
+}
 
 
 class ThermalState(NamedTuple):
@@ -78,3 +83,9 @@ class Thermodynamics(eqx.Module):
             g=kappa_prime * exp_m_kappa,
             g_prime=kappa_prime * (aH * slope + kappa_prime) * exp_m_kappa,
         )
+
+    def __repr__(self) -> str:
+        return block(self, _UNITS)
+
+    def _brief(self) -> str:
+        return listed(self, ("z_rec", "rs_rec", "z_reio", "tau_reio", "YHe"), _UNITS)

@@ -1,0 +1,1 @@
+"""Linear perturbations: species, hierarchies, meshes in time, and the implicit integrator."""

@@ -1,0 +1,1 @@
+"""Angular and matter power spectra from sources and transfer functions, and lensing."""
