@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from boltzax import isocurvature as iso
 from boltzax import parameters as _p
-from boltzax import shooting
+from boltzax import resolution, shooting
 from boltzax.errors import (
     MissingParameterError,
     NotImplementedParameterError,
@@ -165,14 +165,14 @@ class Cosmology(eqx.Module):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
         flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
-        given = _p.merge(arguments, others)
+        given = resolution.merge(arguments, others)
         self.w_fld = as_module(w_fld)
         self.fluids = tuple(fluids)
         self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
-        self.primordial_spectrum = _p.primordial_spectrum(primordial_spectrum, given)
+        self.primordial_spectrum = resolution.primordial_spectrum(primordial_spectrum, given)
         objects = {"w_fld": self.w_fld, "fluids": self.fluids}
         given |= {name: value for name, value in objects.items() if value}
-        values = _p.resolve(shooting.with_hubble(type(self), given))
+        values = resolution.resolve(shooting.with_hubble(type(self), given))
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -302,7 +302,7 @@ class Cosmology(eqx.Module):
         objects = {name: changes.pop(name, getattr(self, name)) for name in (*_OBJECTS, "isocurvature")}
         flat = {name: changes.pop(name) for name in list(changes) if name in iso.FLAT}
         objects["isocurvature"] = iso.changed(objects["isocurvature"], flat)
-        changes = _p.merge({}, changes)
+        changes = resolution.merge({}, changes)
         kept = {name: getattr(self, name) for name in _p.STORED}
         if objects["w_fld"] is not None:
             kept.pop("w0_fld"), kept.pop("wa_fld")

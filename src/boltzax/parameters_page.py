@@ -40,7 +40,7 @@ def page() -> str:
         cells = (f"`{name}`", parameter.unit, _default(name, defaults), _range(parameter), others, parameter.meaning)
         lines.append(_row(cells))
     rows = [_row((f"`{n}`", p.unit, p.meaning)) for n, p in _p.PARAMETERS.items() if n not in _p.STORED]
-    spellings = ", ".join(f"`{other}` for `{name}`" for other, name in _p._SPELLINGS.items())
+    spellings = ", ".join(f"`{other}` for `{name}`" for other, name in _p.SPELLINGS.items())
     return _TOP + "\n".join(lines) + "\n" + _ALTERNATIVES + "\n".join(rows) + "\n" + _SPELLINGS.format(spellings)
 
 

@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from boltzax.background import background
 from boltzax.errors import ParameterRangeError, error_if, is_traced, on_error_mode
 from boltzax.numerics.quadrature import gauss_legendre
-from boltzax.parameters import ANGLES, GROUPS, MASSES, PARAMETERS, STORED, resolve, to_scalar, to_vector
+from boltzax.parameters import ANGLES, GROUPS, MASSES, PARAMETERS, STORED, to_scalar, to_vector
+from boltzax.resolution import resolve
 from boltzax.thermo import thermodynamics
 
 _LOW, _HIGH = np.log(STORED["h"].low), np.log(STORED["h"].high)
