@@ -32,6 +32,7 @@ from boltzax.projection.line_of_sight import every_ell
 
 _X_FIRST = 130.0 / 14150.0  # before this no photon scattered last, in any cosmology near ours
 _ROWS, _PIECES = 128, 8  # wavenumbers of a block, and parts of it that are summed one after the other
+_NOTHING = 1e-6  # weight below which a step is left out
 _TAPER, _WIDTH = 0.8, 0.12  # in units of RESOLVED p.x_stream: where the wave is left out, and how gradually
 
 
@@ -86,10 +87,11 @@ def _blocks(p) -> tuple[_Block, ...]:
         weights = np.pad(weights, (fill, (0, 0)))
         x, slope = meshes(tuple(y), p)
         kept = 0.5 * (1.0 - np.tanh((y[:, None] * x / (RESOLVED * p.x_stream) - _TAPER) / _WIDTH))
-        dx = (slope * grid_weights(x.shape[1]) * kept)[:, first:]
+        end = int(np.flatnonzero(kept.max(0) > _NOTHING)[-1]) + 1
+        dx = (slope * grid_weights(x.shape[1]) * kept)[:, first:end]
         last = y[-1] * (1.0 - _X_FIRST)
         high = int(np.searchsorted(grid.ell, last + 3.0 * last ** (1 / 3) + 4.0))  # beyond, all is dark
-        values = radial(np.maximum(y[:, None] * (1.0 - x[:, first:]), 0.0)).reshape(*dx.shape, 3, -1)
+        values = radial(np.maximum(y[:, None] * (1.0 - x[:, first:end]), 0.0)).reshape(*dx.shape, 3, -1)
         values = (values[..., :high] * dx[..., None, None]).astype(np.float32)
         both = np.moveaxis(values[:, :, 1:], 2, 3).reshape(*dx.shape, 2 * high)
         out.append(_Block(start, stop, modes, _table(values[:, :, 0], weights), _table(both, weights)))
