@@ -27,12 +27,29 @@ SCALAR = {name: 6e-4 for name in ("lensed_tt", "lensed_ee", "lensed_te")} | {"le
 Errors = dict[str, tuple[float, float]]  # the largest of each quantity, and where
 
 
+def _same(point: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(point)
+
+
+def _translated(point: Mapping[str, Any]) -> dict[str, Any]:
+    """What CLASS is given beyond LCDM, as `Cosmology.to_classy` says it."""
+    import boltzax
+
+    plain = boltzax.Cosmology(**_plain(point)).to_classy()
+    return {k: v for k, v in boltzax.Cosmology(**point).to_classy().items() if k not in plain or v != plain[k]}
+
+
 class Feature(NamedTuple):
-    """An extension: how its parameters are drawn, and the largest errors allowed of what is compared."""
+    """An extension: how its parameters are drawn, and the largest errors allowed of what is compared.
+
+    build: from a drawn point to keyword arguments of `boltzax.Cosmology`; settings: to what CLASS is given for it.
+    """
 
     title: str
     draw: Callable[[np.random.Generator], dict[str, Any]]
     required: Mapping[str, float] = SCALAR
+    build: Callable[[Mapping[str, Any]], dict[str, Any]] = _same
+    settings: Callable[[Mapping[str, Any]], dict[str, Any]] = _translated
 
 
 def _uniform(**ranges: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, Any]]:
@@ -47,13 +64,40 @@ def _w0wa(rng: np.random.Generator) -> dict[str, Any]:
             return point
 
 
+def _species(rng: np.random.Generator) -> dict[str, Any]:
+    """Three massive species of different masses, to 0.6 eV in all, and N_eff."""
+    masses = np.sort(rng.dirichlet(np.ones(3))) * rng.uniform(0.06, 0.6)
+    return {"m_ncdm": tuple(masses.tolist()), "N_ur": float(rng.uniform(0.0, 1.0)), "T_ncdm": prior.T_NCDM}
+
+
+def _radiation(point: Mapping[str, Any]) -> dict[str, Any]:
+    from boltzax.fluids import InteractingRadiation
+
+    return {k: v for k, v in point.items() if k != "N_idr"} | {"fluids": (InteractingRadiation(point["N_idr"]),)}
+
+
 FEATURES: dict[str, Feature] = {
+    "neutrinos": Feature("three massive neutrinos of different mass", _species),
     "w0wa": Feature("dark energy, w0 + wa (1 - a), PPF through w = -1", _w0wa),
     "fluid": Feature(
         "dark energy, a fluid with a sound speed",
         lambda rng: _uniform(w0_fld=(-0.95, -0.5), cs2_fld=(0.1, 1.0))(rng) | {"use_ppf": "no"},
     ),
+    "running": Feature("running of the scalar index", _uniform(alpha_s=(-0.05, 0.05))),
+    "cdi": Feature(
+        "cdm isocurvature, correlated with the adiabatic mode",
+        _uniform(f_cdi=(0.05, 0.6), n_cdi=(0.8, 1.4), c_ad_cdi=(-0.8, 0.8)),
+        required={name: 2e-3 for name in SCALAR},
+    ),
+    "radiation": Feature(
+        "self-interacting dark radiation",
+        _uniform(N_idr=(0.05, 1.0)),
+        build=_radiation,
+        settings=lambda point: {"N_idr": point["N_idr"], "idr_nature": "fluid"},
+    ),
 }
+# CLASS starts isocurvature modes so late that they are off by percents at l < 10
+_EARLY = {"start_small_k_at_tau_c_over_tau_h": 2e-5, "start_large_k_at_tau_h_over_tau_k": 0.005}
 
 
 def draw(name: str, index: int, seed: int) -> dict[str, Any]:
@@ -62,20 +106,20 @@ def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     return prior.draw(index, seed) | FEATURES[name].draw(rng)
 
 
-def of_class(point: Mapping[str, Any], recipe: str) -> codes.Flat:
-    """CLASS at a point, at a precision of `reference.class_settings`."""
-    import boltzax
+def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a point that is LCDM."""
+    return {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
 
-    plain = {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
-    extension = boltzax.Cosmology(**point).to_classy()
-    changes = {name: value for name, value in extension.items() if name not in boltzax.Cosmology(**plain).to_classy()}
-    settings = ref.class_settings(plain, recipe) | changes | {"l_max_scalars": L_MAX}
-    return ref.cached("spectra", settings, ref.spectra)
+
+def of_class(name: str, point: Mapping[str, Any], recipe: str) -> codes.Flat:
+    """CLASS at a point, at a precision of `reference.class_settings`."""
+    settings = ref.class_settings(_plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
+    return ref.cached("spectra", settings | (_EARLY if "ic" in settings and "," in settings["ic"] else {}), ref.spectra)
 
 
 def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:
     """The largest error of everything that is required, and the l or k where it is."""
-    found = errors(codes.flatten(codes.solve(point, L_MAX)), of_class(point, recipe))
+    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), of_class(name, point, recipe))
     return {quantity: largest(found[quantity], 2, L_MAX) for quantity in FEATURES[name].required}
 
 
