@@ -1,8 +1,9 @@
 """Extensions of LCDM against CLASS at random points: `python -m oracle.features [NAME ...] [--points N] [--seed S]`.
 
 Draws LCDM parameters from the prior of the sweep and those of an extension broadly, runs boltzax and CLASS at the
-reference settings for points (minutes each, cached) and prints the largest errors beside what is required.
---update-docs rewrites the rows of docs/features.md. Exit code 1 if a requirement is missed.
+reference settings for points (minutes each, cached) and prints the largest errors, those beyond what is required in
+bold. --json FILE keeps every error, and what it holds from an earlier run stands in the table as well; --update-docs
+rewrites the table of docs/features.md. Exit code 1 if a requirement is missed.
 """
 
 import argparse
@@ -123,15 +124,17 @@ def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:
     return {quantity: largest(found[quantity], 2, L_MAX) for quantity in FEATURES[name].required}
 
 
-def row(name: str, found: list[Errors], command: str) -> str:
-    """One row of the table: the worst of all points."""
-    feature = FEATURES[name]
-    cells = []
-    for quantity, limit in feature.required.items():
-        worst = max(errors[quantity][0] for errors in found)
-        shown = f"{worst:.1e}" if worst <= limit else f"**{worst:.1e}**"
-        cells.append(f"{LABELS[quantity]} {shown}")
-    return f"| {feature.title} | {len(found)} | {', '.join(cells)} | `{command}` |"
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The largest errors of all points, extension by extension."""
+    names = [LABELS[quantity] for quantity in SCALAR]
+    lines = [f"| extension | points | {' | '.join(names)} | command |", "|---" * (len(names) + 3) + "|"]
+    for name in (name for name in FEATURES if name in results):
+        found, cells = results[name]["errors"], []
+        for quantity, limit in FEATURES[name].required.items():
+            worst = max(errors[quantity][0] for errors in found)
+            cells.append(f"{worst:.1e}" if worst <= limit else f"**{worst:.1e}**")
+        lines.append(f"| {FEATURES[name].title} | {len(found)} | {' | '.join(cells)} | `{results[name]['command']}` |")
+    return "\n".join(lines)
 
 
 def misses(name: str, found: list[Errors]) -> list[str]:
@@ -152,13 +155,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=10, help="random points of each extension")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--recipe", default="point", choices=ref.PRECISIONS, help="settings of CLASS")
-    parser.add_argument("--update-docs", action="store_true", help="rewrite the rows in docs/features.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every error here, beside what it holds")
+    parser.add_argument("--update-docs", action="store_true", help="rewrite the table in docs/features.md")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(FEATURES)
     if unknown:
         parser.error(f"unknown extension {', '.join(unknown)}: choose from {', '.join(FEATURES)}")
     use_compilation_cache()
     codes.require("classy")
+    results = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     missed = []
     for name in options.names or FEATURES:
         found = []
@@ -169,11 +174,14 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name} {index}: {json.dumps(point, default=str)}\n  {cells}", file=sys.stderr, flush=True)
         command = f"python -m oracle.features {name} --points {options.points} --seed {options.seed}"
         command += "" if options.recipe == "point" else f" --recipe {options.recipe}"
-        text = row(name, found, command)
-        print(text)
-        if options.update_docs:
-            update_docs(name, text, DOCS)
+        results[name] = {"command": command, "errors": found}
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
         missed += misses(name, found)
+    text = table(results)
+    print(text)
+    if options.update_docs:
+        update_docs("features", text, DOCS)
     print("\n".join(missed) if missed else "every requirement is met")
     return int(bool(missed))
 
