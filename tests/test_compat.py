@@ -6,6 +6,7 @@ from oracle.experiment import SMALL
 
 import boltzax
 from boltzax.compat import Class, CosmoComputationError, CosmoSevereError, MissingMethodError
+from boltzax.compat_settings import translate
 from boltzax.errors import NotImplementedParameterError
 
 SETTINGS = {
@@ -88,7 +89,10 @@ def test_derived_parameters(both):
 @pytest.mark.parametrize(
     "setting, error, message",
     [
-        ({"non linear": "halofit"}, NotImplementedParameterError, "non linear = halofit"),
+        ({"non linear": "hmcode", "hmcode_version": "2015"}, NotImplementedParameterError, "hmcode 2015"),
+        ({"w0_fld": -0.9}, CosmoSevereError, "Omega_Lambda = 0"),
+        ({"f_cdi": 0.1}, CosmoSevereError, "ic = 'ad,cdi'"),
+        ({"ic": "cdi"}, NotImplementedParameterError, "ic = cdi"),
         ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
         ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
         ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
@@ -103,6 +107,21 @@ def test_settings_that_are_refused(setting, error, message):
     cosmo.set(setting)
     with pytest.raises(error, match=message):
         cosmo.compute()
+
+
+def test_extensions_are_those_of_class():
+    """What CLASS means by its settings of extensions, without solving."""
+    cosmo, outputs = translate(
+        {
+            "Omega_Lambda": 0.0, "w0_fld": -0.9, "wa_fld": 0.1, "ic": "ad, cdi", "c_ad_cdi": 0.2,
+            "non_linear": "hmcode", "hmcode_version": "2020_baryonic_feedback", "log10T_heat_hmcode": 7.7,
+            "modes": "s,t", "alpha_s": 0.01,
+        }
+    )  # fmt: skip
+    assert (float(cosmo.w0_fld), float(cosmo.wa_fld), float(cosmo.r)) == (-0.9, 0.1, 1.0)
+    assert float(cosmo.isocurvature[0].f) == 1.0 and float(cosmo.isocurvature[0].c_ad) == 0.2
+    assert outputs.nonlinear == "hmcode2020_feedback" and float(cosmo.log10T_heat_hmcode) == 7.7
+    assert translate({"Omega_Lambda": 0})[0].Omega_fld > 0.6
 
 
 def test_methods_that_are_not_there_are_named():

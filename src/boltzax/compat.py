@@ -13,30 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 import boltzax
-from boltzax.cosmology import Cosmology
-from boltzax.errors import BoltzaxError, NotImplementedParameterError, OutOfRangeError, nearest_name
-from boltzax.precision import Outputs, Precision
+from boltzax.compat_settings import CosmoSevereError, translate
+from boltzax.errors import BoltzaxError, NotComputedError, NotImplementedParameterError, OutOfRangeError, nearest_name
+from boltzax.precision import Precision
 from boltzax.results import Results
 
 __all__ = ["Class", "CosmoComputationError", "CosmoSevereError", "MissingMethodError"]
 
-# settings of CLASS that change nothing here as long as they have one of these values
-_INERT: dict[str, tuple[str, ...]] = {
-    "ic": ("ad",), "gauge": ("synchronous", "newtonian"), "lensing": ("yes", "no", "y", "n"),
-    "non_linear": ("none", "", "no"), "non linear": ("none", "", "no"), "reio_parametrization": ("reio_camb",),
-    "Omega_k": ("0", "0.0"),
-    "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
-}  # fmt: skip
-_OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
-_SETTINGS = ("output", "modes", "l_max_scalars", "l_max_tensors", "P_k_max_1/Mpc", "P_k_max_h/Mpc", "z_max_pk", "z_pk")
 _DERIVED = {
     "100*theta_s": "theta_s_100", "Neff": "N_eff", "conformal_age": "tau_0", "z_d": "z_drag", "rs_d": "rs_drag",
     "z_star": "z_star", "rs_star": "rs_star", "Omega0_m": "Omega_m", "Omega0_lambda": "Omega_Lambda",
 }  # fmt: skip
-
-
-class CosmoSevereError(BoltzaxError, ValueError):
-    """A setting cannot be used (the name that classy gives to such errors)."""
 
 
 class CosmoComputationError(BoltzaxError, RuntimeError):
@@ -93,49 +80,11 @@ class Class:
         """Whether results are there."""
         return self._results is not None
 
-    def _split(self) -> tuple[Cosmology, Outputs]:
-        """The cosmology and the outputs that the settings describe; raises CosmoSevereError on any other setting."""
-        parameters, settings = {}, {}
-        for name, value in self._settings.items():
-            if name in _SETTINGS:
-                settings[name] = value
-            elif name in _INERT:
-                if str(value).strip().lower() not in _INERT[name]:
-                    raise NotImplementedParameterError(f"'{name} = {value}' is not available in boltzax")
-            elif not name.endswith("_verbose"):
-                parameters[name] = value
-        unknown = set(str(settings.get("output", "")).replace(",", " ").split()) - _OUTPUT
-        if unknown:
-            raise NotImplementedParameterError(
-                f"output '{unknown.pop()}' is not available in boltzax ({sorted(_OUTPUT)})"
-            )
-        self._tensors(parameters, settings)
-        try:
-            cosmo = Cosmology.from_dict(parameters)
-            h = float(cosmo.h)
-            k_max = max(float(settings.get("P_k_max_1/Mpc", 0.0)), h * float(settings.get("P_k_max_h/Mpc", 0.0)))
-            return cosmo, Outputs(l_max=int(settings.get("l_max_scalars", 2500)), k_max=max(k_max, Outputs().k_max))
-        except NotImplementedParameterError:
-            raise
-        except BoltzaxError as error:
-            raise CosmoSevereError(str(error)) from error
-
-    @staticmethod
-    def _tensors(parameters: dict[str, Any], settings: Mapping[str, Any]) -> None:
-        """Keeps r where there are tensor modes; as in CLASS it is 1 unless given."""
-        modes = str(settings.get("modes", "s")).replace(" ", "").lower().split(",")
-        if "s" not in modes or not set(modes) <= {"s", "t"}:
-            raise NotImplementedParameterError(f"'modes = {settings['modes']}' is not available in boltzax: s or s,t")
-        if "t" in modes:
-            parameters.setdefault("r", 1.0)
-        elif float(parameters.pop("r", 0.0)):
-            raise CosmoSevereError("r needs modes = 's,t'")
-
     def compute(self, level: Any = None) -> None:
         """Solves; level is accepted and everything is computed. Raises CosmoSevereError, CosmoComputationError."""
         if self._results is not None:
             return
-        cosmo, outputs = self._split()
+        cosmo, outputs = translate(self._settings)
         try:
             self._results = boltzax.solve(cosmo, outputs, self._precision())
         except BoltzaxError as error:
@@ -175,7 +124,9 @@ class Class:
         """Linear P(k, z) of all matter [Mpc^3] at k [1/Mpc]."""
         return float(self._pk(k, z, "m")[0])
 
-    pk = pk_lin
+    def pk(self, k: float, z: float) -> float:
+        """P(k, z) of all matter [Mpc^3] at k [1/Mpc], nonlinear if non_linear was set."""
+        return float(self._pk(k, z, "m", self.results.nonlinear is not None)[0])
 
     def pk_cb_lin(self, k: float, z: float) -> float:
         """Linear P(k, z) of baryons and cold dark matter [Mpc^3] at k [1/Mpc]."""
@@ -185,18 +136,20 @@ class Class:
 
     def get_pk_all(self, k: Any, z: Any, nonlinear: bool = False, cdmbar: bool = False) -> np.ndarray:
         """P(k, z) [Mpc^3] of the shape of z and then k (or of k, if z is a number)."""
-        if nonlinear:
-            raise NotImplementedParameterError("non-linear P(k) is not available in boltzax")
-        return self._pk(k, z, "cb" if cdmbar else "m")
+        if nonlinear and cdmbar:
+            raise NotImplementedParameterError("non-linear P(k) of baryons and cdm alone is not available in boltzax")
+        return self._pk(k, z, "cb" if cdmbar else "m", nonlinear)
 
     def get_pk_array(self, k: Any, z: Any, k_size: int, z_size: int, nonlinear: bool = False) -> np.ndarray:
         """P(k, z) [Mpc^3], flattened with k running fastest."""
         return self.get_pk_all(np.asarray(k)[:k_size], np.asarray(z)[:z_size], nonlinear).ravel()
 
-    def _pk(self, k: Any, z: Any, species: str) -> np.ndarray:
+    def _pk(self, k: Any, z: Any, species: str, nonlinear: bool = False) -> np.ndarray:
         try:
+            if nonlinear:
+                return np.asarray(self.results.pk(np.atleast_1d(k), z))
             return np.asarray(self.results.pk_lin(np.atleast_1d(k), z, species=species))
-        except OutOfRangeError as error:
+        except (OutOfRangeError, NotComputedError) as error:
             raise CosmoSevereError(str(error)) from error
 
     def sigma(self, R: float, z: float, h_units: bool = False) -> float:
