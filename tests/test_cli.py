@@ -165,7 +165,7 @@ def test_every_parameter_is_an_option(tmp_path):
     one_each |= {"k_pivot": "0.04", "tau_reio": "0.06", "reionization_width": "0.4", "reionization_exponent": "1.6"}
     one_each |= {"helium_fullreio_redshift": "3.4", "helium_fullreio_width": "0.6", "recombination": "recfast"}
     one_each |= {"alpha_s": "0.01", "beta_s": "-0.01", "r": "0.1", "n_t": "scc", "alpha_t": "0.02", "A_lens": "1.1"}
-    one_each |= {"w0_fld": "-0.9", "wa_fld": "0.1", "cs2_fld": "0.8", "use_ppf": "no"}
+    one_each |= {"w0_fld": "-0.9", "wa_fld": "0.1", "cs2_fld": "0.8", "use_ppf": "no", "log10T_heat_hmcode": "7.8"}
     angles = {"theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta"}
     groups = (
         {"m_ncdm", "omega_ncdm", "Omega_ncdm"},

@@ -163,7 +163,7 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def parse(name: str, value: Any) -> Any:
-    if not isinstance(value, str) or name in ("YHe", "recombination"):
+    if not isinstance(value, str) or name in ("YHe", "recombination", "use_ppf"):
         if name == "YHe" and isinstance(value, str) and value != "BBN":
             return _to_float(name, value)
         return value
