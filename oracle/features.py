@@ -94,7 +94,11 @@ FEATURES: dict[str, Feature] = {
         "self-interacting dark radiation",
         _uniform(N_idr=(0.05, 1.0)),
         build=_radiation,
-        settings=lambda point: {"N_idr": point["N_idr"], "idr_nature": "fluid"},
+        settings=lambda point: {
+            "N_idr": point["N_idr"],
+            "idr_nature": "fluid",
+            "idr_streaming_trigger_tau_over_tau_k": 9002.0,  # never, and not when neutrinos' would be
+        },
     ),
 }
 # CLASS starts isocurvature modes so late that they are off by percents at l < 10
