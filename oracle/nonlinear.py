@@ -27,7 +27,7 @@ from boltzax.spectra.nonlinear.hmcode import LOG10_T_AGN, hmcode
 from boltzax.spectra.nonlinear.linear import LinearPower, epoch
 from oracle import codes
 from oracle import reference as ref
-from oracle.docs import update_docs
+from oracle.docs import DOCS, update_docs
 from oracle.workers import use_compilation_cache
 
 POINTS = ("fiducial", "massless", "m_ncdm_030")
@@ -273,7 +273,8 @@ def main(arguments: list[str] | None = None) -> int:
     text = "\n".join([*power_tables(), "", *lensing_table()])
     print(text)
     if options.update_docs:
-        update_docs("nonlinear", f"`python -m oracle.nonlinear --update-docs`\n\n{text}")
+        page = DOCS.parent / "nonlinear.md"
+        update_docs("nonlinear", f"`python -m oracle.nonlinear --update-docs`\n\n{text}", page)
     return 0
 
 
