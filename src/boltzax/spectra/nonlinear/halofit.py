@@ -19,7 +19,7 @@ _STEPS = 40
 
 
 class Scale(NamedTuple):
-    """Wavenumber k_sigma [1/Mpc] with sigma(1/k_sigma) = 1, effective index and curvature there: Takahashi eq. (A4-5)."""
+    """Wavenumber k_sigma [1/Mpc] with sigma(1/k_sigma) = 1, effective index and curvature: Takahashi eq. (A4-5)."""
 
     k: Float[Array, ""]
     n_eff: Float[Array, ""]

@@ -44,8 +44,8 @@ class Variant(NamedTuple):
 
 
 class Halos(NamedTuple):
-    """Halos at the quadrature nodes [m]: weight, radius R of the mass before collapse, virial radius [Mpc]; peak height;
-    concentration for B = 1."""
+    """Halos at the quadrature nodes [m]: weight, radius R of the mass before collapse, virial radius [Mpc]; peak
+    height; concentration for B = 1."""
 
     weight: Float[Array, " m"]
     R: Float[Array, " m"]
@@ -57,7 +57,7 @@ class Halos(NamedTuple):
 def hmcode(
     linear: LinearPower, epoch: Epoch, growth: Growth, log10_T_AGN: Float[Array, ""] | None = None
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    """Nonlinear power per ln k of all matter at the solved wavenumbers [k], and the nonlinear wavenumber 1/R_nl [1/Mpc].
+    """Nonlinear power per ln k of all matter at the solved wavenumbers [k], and the wavenumber 1/R_nl [1/Mpc].
 
     log10_T_AGN: logarithm of the feedback temperature [K], fitted between 7.6 and 8.0, or None for dark matter only.
     With feedback the power is the fitted one times the response to baryons of the plain halo model. Fitted for
