@@ -2,8 +2,8 @@
 
 Three comparisons, each with its own question. "method": CLASS's linear spectrum goes in, so that only the fit is
 judged; "end to end": P(k) of `solve` against CLASS at reference settings; "lensing": C_l^phiphi over that of linear
-theory, in boltzax and in CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear scale is
-beyond its k_max: to compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l = 2500).
+theory, in boltzax and in CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear scale
+is beyond its k_max: to compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l = 2500).
 
 --update-docs rewrites the tables of docs/nonlinear.md; --write-table makes tests/reference/nonlinear_class.npz.
 """

@@ -11,7 +11,7 @@ from oracle import nonlinear
 from oracle.experiment import SMALL
 
 import boltzax
-from boltzax.errors import NotComputedError, OutOfRangeError, ParameterRangeError, PrecisionError
+from boltzax.errors import BoltzaxError, NotComputedError, OutOfRangeError, ParameterRangeError, PrecisionError
 from boltzax.grids import make_grid
 from boltzax.precision import NONLINEAR
 from boltzax.projection import limber_lensing
@@ -96,8 +96,8 @@ def test_errors(pair):
         boltzax.Cosmology(log10T_heat_hmcode=4.0)
 
 
-def test_a_universe_that_is_linear_today(monkeypatch):
-    with pytest.raises(Exception, match="not finite|linear even today"):
+def test_a_universe_that_is_linear_today():
+    with pytest.raises(BoltzaxError, match=r"not finite|linear even today"):
         boltzax.solve(boltzax.Cosmology(ln_A_s_1e10=-6.0), OUTPUTS, SMALL)
 
 
@@ -118,7 +118,7 @@ def test_derivatives_of_a_solution():
         return jnp.sum(jnp.log(results.pk(k, 0.5))) + 1e15 * weights @ results.lensed_cl.bb
 
     p = jnp.array([3.04, 0.67, 7.8])
-    value, reverse = jax.jit(jax.value_and_grad(score))(p)
+    _, reverse = jax.jit(jax.value_and_grad(score))(p)
     forward = jax.jit(jax.jacfwd(score))(p)
     np.testing.assert_allclose(forward, reverse, rtol=1e-6)
     f = jax.jit(score)
