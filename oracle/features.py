@@ -1,8 +1,9 @@
 """Extensions of LCDM against CLASS at random points: `python -m oracle.features [NAME ...] [--points N] [--seed S]`.
 
 Draws LCDM parameters from the prior of the sweep and those of an extension broadly, runs boltzax and CLASS at the
-reference settings for points (minutes each, cached) and prints the largest errors beside what is required.
---update-docs rewrites the rows of docs/features.md. Exit code 1 if a requirement is missed.
+reference settings for points (minutes each, cached) and prints the largest errors, those beyond what is required in
+bold. --json FILE keeps every error, and what it holds from an earlier run stands in the table as well; --update-docs
+rewrites the table of docs/features.md. Exit code 1 if a requirement is missed.
 """
 
 import argparse
@@ -27,12 +28,29 @@ SCALAR = {name: 6e-4 for name in ("lensed_tt", "lensed_ee", "lensed_te")} | {"le
 Errors = dict[str, tuple[float, float]]  # the largest of each quantity, and where
 
 
+def _same(point: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(point)
+
+
+def _translated(point: Mapping[str, Any]) -> dict[str, Any]:
+    """What CLASS is given beyond LCDM, as `Cosmology.to_classy` says it."""
+    import boltzax
+
+    plain = boltzax.Cosmology(**_plain(point)).to_classy()
+    return {k: v for k, v in boltzax.Cosmology(**point).to_classy().items() if k not in plain or v != plain[k]}
+
+
 class Feature(NamedTuple):
-    """An extension: how its parameters are drawn, and the largest errors allowed of what is compared."""
+    """An extension: how its parameters are drawn, and the largest errors allowed of what is compared.
+
+    build: from a drawn point to keyword arguments of `boltzax.Cosmology`; settings: to what CLASS is given for it.
+    """
 
     title: str
     draw: Callable[[np.random.Generator], dict[str, Any]]
     required: Mapping[str, float] = SCALAR
+    build: Callable[[Mapping[str, Any]], dict[str, Any]] = _same
+    settings: Callable[[Mapping[str, Any]], dict[str, Any]] = _translated
 
 
 def _uniform(**ranges: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, Any]]:
@@ -47,13 +65,44 @@ def _w0wa(rng: np.random.Generator) -> dict[str, Any]:
             return point
 
 
+def _species(rng: np.random.Generator) -> dict[str, Any]:
+    """Three massive species of different masses, to 0.6 eV in all, and N_eff."""
+    masses = np.sort(rng.dirichlet(np.ones(3))) * rng.uniform(0.06, 0.6)
+    return {"m_ncdm": tuple(masses.tolist()), "N_ur": float(rng.uniform(0.0, 1.0)), "T_ncdm": prior.T_NCDM}
+
+
+def _radiation(point: Mapping[str, Any]) -> dict[str, Any]:
+    from boltzax.fluids import InteractingRadiation
+
+    return {k: v for k, v in point.items() if k != "N_idr"} | {"fluids": (InteractingRadiation(point["N_idr"]),)}
+
+
 FEATURES: dict[str, Feature] = {
+    "neutrinos": Feature("three massive neutrinos of different mass", _species),
     "w0wa": Feature("dark energy, w0 + wa (1 - a), PPF through w = -1", _w0wa),
     "fluid": Feature(
         "dark energy, a fluid with a sound speed",
         lambda rng: _uniform(w0_fld=(-0.95, -0.5), cs2_fld=(0.1, 1.0))(rng) | {"use_ppf": "no"},
     ),
+    "running": Feature("running of the scalar index", _uniform(alpha_s=(-0.05, 0.05))),
+    "cdi": Feature(
+        "cdm isocurvature, correlated with the adiabatic mode",
+        _uniform(f_cdi=(0.05, 0.6), n_cdi=(0.8, 1.4), c_ad_cdi=(-0.8, 0.8)),
+        required={name: 2e-3 for name in SCALAR},
+    ),
+    "radiation": Feature(
+        "self-interacting dark radiation",
+        _uniform(N_idr=(0.05, 1.0)),
+        build=_radiation,
+        settings=lambda point: {
+            "N_idr": point["N_idr"],
+            "idr_nature": "fluid",
+            "idr_streaming_trigger_tau_over_tau_k": 9002.0,  # never, and not when neutrinos' would be
+        },
+    ),
 }
+# CLASS starts isocurvature modes so late that they are off by percents at l < 10
+_EARLY = {"start_small_k_at_tau_c_over_tau_h": 2e-5, "start_large_k_at_tau_h_over_tau_k": 0.005}
 
 
 def draw(name: str, index: int, seed: int) -> dict[str, Any]:
@@ -62,32 +111,34 @@ def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     return prior.draw(index, seed) | FEATURES[name].draw(rng)
 
 
-def of_class(point: Mapping[str, Any], recipe: str) -> codes.Flat:
-    """CLASS at a point, at a precision of `reference.class_settings`."""
-    import boltzax
+def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a point that is LCDM."""
+    return {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
 
-    plain = {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
-    extension = boltzax.Cosmology(**point).to_classy()
-    changes = {name: value for name, value in extension.items() if name not in boltzax.Cosmology(**plain).to_classy()}
-    settings = ref.class_settings(plain, recipe) | changes | {"l_max_scalars": L_MAX}
-    return ref.cached("spectra", settings, ref.spectra)
+
+def of_class(name: str, point: Mapping[str, Any], recipe: str) -> codes.Flat:
+    """CLASS at a point, at a precision of `reference.class_settings`."""
+    settings = ref.class_settings(_plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
+    return ref.cached("spectra", settings | (_EARLY if "ic" in settings and "," in settings["ic"] else {}), ref.spectra)
 
 
 def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:
     """The largest error of everything that is required, and the l or k where it is."""
-    found = errors(codes.flatten(codes.solve(point, L_MAX)), of_class(point, recipe))
+    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), of_class(name, point, recipe))
     return {quantity: largest(found[quantity], 2, L_MAX) for quantity in FEATURES[name].required}
 
 
-def row(name: str, found: list[Errors], command: str) -> str:
-    """One row of the table: the worst of all points."""
-    feature = FEATURES[name]
-    cells = []
-    for quantity, limit in feature.required.items():
-        worst = max(errors[quantity][0] for errors in found)
-        shown = f"{worst:.1e}" if worst <= limit else f"**{worst:.1e}**"
-        cells.append(f"{LABELS[quantity]} {shown}")
-    return f"| {feature.title} | {len(found)} | {', '.join(cells)} | `{command}` |"
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The largest errors of all points, extension by extension."""
+    names = [LABELS[quantity] for quantity in SCALAR]
+    lines = [f"| extension | points | {' | '.join(names)} | command |", "|---" * (len(names) + 3) + "|"]
+    for name in (name for name in FEATURES if name in results):
+        found, cells = results[name]["errors"], []
+        for quantity, limit in FEATURES[name].required.items():
+            worst = max(errors[quantity][0] for errors in found)
+            cells.append(f"{worst:.1e}" if worst <= limit else f"**{worst:.1e}**")
+        lines.append(f"| {FEATURES[name].title} | {len(found)} | {' | '.join(cells)} | `{results[name]['command']}` |")
+    return "\n".join(lines)
 
 
 def misses(name: str, found: list[Errors]) -> list[str]:
@@ -108,13 +159,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=10, help="random points of each extension")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--recipe", default="point", choices=ref.PRECISIONS, help="settings of CLASS")
-    parser.add_argument("--update-docs", action="store_true", help="rewrite the rows in docs/features.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every error here, beside what it holds")
+    parser.add_argument("--update-docs", action="store_true", help="rewrite the table in docs/features.md")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(FEATURES)
     if unknown:
         parser.error(f"unknown extension {', '.join(unknown)}: choose from {', '.join(FEATURES)}")
     use_compilation_cache()
     codes.require("classy")
+    results = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     missed = []
     for name in options.names or FEATURES:
         found = []
@@ -125,11 +178,14 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name} {index}: {json.dumps(point, default=str)}\n  {cells}", file=sys.stderr, flush=True)
         command = f"python -m oracle.features {name} --points {options.points} --seed {options.seed}"
         command += "" if options.recipe == "point" else f" --recipe {options.recipe}"
-        text = row(name, found, command)
-        print(text)
-        if options.update_docs:
-            update_docs(name, text, DOCS)
+        results[name] = {"command": command, "errors": found}
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
         missed += misses(name, found)
+    text = table(results)
+    print(text)
+    if options.update_docs:
+        update_docs("features", text, DOCS)
     print("\n".join(missed) if missed else "every requirement is met")
     return int(bool(missed))
 

@@ -8,6 +8,7 @@ wavenumbers, sources on its own (k, tau), spectra. `tabulated_background`, `tabu
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -100,7 +101,7 @@ def _homogeneous(run: Any) -> dict[str, np.ndarray]:
 class TabulatedBackground(Background):
     """A Background whose expansion rate is a table of ln H over ln a."""
 
-    expansion: UniformTable
+    expansion: UniformTable = eqx.field(kw_only=True)
 
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""

@@ -208,7 +208,7 @@ def class_settings(point: Mapping[str, Any], precision: str = "reference") -> di
         settings |= TIGHTER | (TIGHTER_NCDM if massive else {})
     if precision in ("variation", "short variation"):
         lighter = VARIATION if precision == "variation" else SHORT_VARIATION
-        settings |= lighter | (HEAVIER_NCDM if max(point["m_ncdm"]) > 0.1 else {})
+        settings |= lighter | (HEAVIER_NCDM if sum(point["m_ncdm"]) > 0.1 else {})
     return settings
 
 

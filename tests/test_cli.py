@@ -164,8 +164,16 @@ def test_every_parameter_is_an_option(tmp_path):
     one_each |= {"T_ncdm": "0.7,0.71", "deg_ncdm": "1", "T_cmb": "2.7", "YHe": "0.24", "A_s": "2e-9", "n_s": "0.95"}
     one_each |= {"k_pivot": "0.04", "tau_reio": "0.06", "reionization_width": "0.4", "reionization_exponent": "1.6"}
     one_each |= {"helium_fullreio_redshift": "3.4", "helium_fullreio_width": "0.6", "recombination": "recfast"}
-    groups = ({"h", "H0"}, {"omega_b", "Omega_b"}, {"omega_cdm", "Omega_cdm", "omega_m", "Omega_m"}, {"N_ur", "N_eff"})
-    groups += ({"A_s", "ln_A_s_1e10"}, {"tau_reio", "z_reio"})
+    one_each |= {"alpha_s": "0.01", "beta_s": "-0.01", "r": "0.1", "n_t": "scc", "alpha_t": "0.02", "A_lens": "1.1"}
+    one_each |= {"w0_fld": "-0.9", "wa_fld": "0.1", "cs2_fld": "0.8", "use_ppf": "no", "log10T_heat_hmcode": "7.8"}
+    angles = {"theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta"}
+    groups = (
+        {"m_ncdm", "omega_ncdm", "Omega_ncdm"},
+        {"h", "H0"} | angles,
+        {"omega_b", "Omega_b"},
+        {"omega_cdm", "Omega_cdm", "omega_m", "Omega_m"},
+    )
+    groups += ({"N_ur", "N_eff"}, {"A_s", "ln_A_s_1e10"}, {"tau_reio", "z_reio"})
     assert set(PARAMETERS) - set(one_each) == set().union(*groups) - set(one_each)
     arguments = [text for name, value in one_each.items() for text in (f"--{name}", value)]
     assert cli.main([*arguments, "--l-max", "20", "--no-plot"]) == 0

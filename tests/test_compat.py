@@ -6,6 +6,7 @@ from oracle.experiment import SMALL
 
 import boltzax
 from boltzax.compat import Class, CosmoComputationError, CosmoSevereError, MissingMethodError
+from boltzax.compat_settings import translate
 from boltzax.errors import NotImplementedParameterError
 
 SETTINGS = {
@@ -47,6 +48,16 @@ def test_matter(both):
     np.testing.assert_allclose(cosmo.get_pk_array(k, z, 2, 2), P.ravel(), rtol=1e-9)
     assert cosmo.sigma(8.0, 0.0, h_units=True) == pytest.approx(cosmo.sigma8(), rel=1e-9)
     assert cosmo.sigma(8.0, 0.0) > cosmo.sigma8()  # a smaller sphere
+    assert cosmo.sigma_cb(8.0, 0.0) > cosmo.sigma(8.0, 0.0)
+    with pytest.raises(CosmoSevereError, match="raise R"):
+        cosmo.sigma(0.5, 0.0)
+    assert cosmo.effective_f_sigma8(1.0) == float(results.f_sigma8(1.0))
+    assert cosmo.scale_independent_growth_factor(1.0) == float(results.growth_factor(1.0))
+    assert cosmo.scale_independent_growth_factor_f(1.0) == float(results.growth_rate(1.0))
+    assert cosmo.scale_dependent_growth_factor_f(0.1, 1.0) == float(results.growth_rate(1.0, 0.1)[0])
+    found = cosmo.get_transfer(1.0)
+    np.testing.assert_array_equal(found["d_m"], results.transfer(1.0)["d_m"])
+    assert "-T_cdm/k2" in cosmo.get_transfer(1.0, output_format="camb")
     with pytest.raises(CosmoSevereError, match="k_max"):
         cosmo.pk(50.0, 0.0)
 
@@ -78,11 +89,15 @@ def test_derived_parameters(both):
 @pytest.mark.parametrize(
     "setting, error, message",
     [
-        ({"non linear": "halofit"}, NotImplementedParameterError, "non linear = halofit"),
+        ({"non linear": "hmcode", "hmcode_version": "2015"}, NotImplementedParameterError, "hmcode 2015"),
+        ({"w0_fld": -0.9}, CosmoSevereError, "Omega_Lambda = 0"),
+        ({"f_cdi": 0.1}, CosmoSevereError, "ic = 'ad,cdi'"),
+        ({"ic": "cdi"}, NotImplementedParameterError, "ic = cdi"),
         ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
         ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
-        ({"modes": "s,t"}, NotImplementedParameterError, "modes"),
-        ({"100*theta_s": 1.04}, NotImplementedParameterError, "theta_s"),
+        ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
+        ({"modes": "s,v"}, NotImplementedParameterError, "modes"),
+        ({"r": 0.1}, CosmoSevereError, "modes = 's,t'"),
         ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
         ({"h": -1.0}, CosmoSevereError, "h = -1"),
     ],
@@ -94,9 +109,24 @@ def test_settings_that_are_refused(setting, error, message):
         cosmo.compute()
 
 
+def test_extensions_are_those_of_class():
+    """What CLASS means by its settings of extensions, without solving."""
+    cosmo, outputs = translate(
+        {
+            "Omega_Lambda": 0.0, "w0_fld": -0.9, "wa_fld": 0.1, "ic": "ad, cdi", "c_ad_cdi": 0.2,
+            "non_linear": "hmcode", "hmcode_version": "2020_baryonic_feedback", "log10T_heat_hmcode": 7.7,
+            "modes": "s,t", "alpha_s": 0.01,
+        }
+    )  # fmt: skip
+    assert (float(cosmo.w0_fld), float(cosmo.wa_fld), float(cosmo.r)) == (-0.9, 0.1, 1.0)
+    assert float(cosmo.isocurvature[0].f) == 1.0 and float(cosmo.isocurvature[0].c_ad) == 0.2
+    assert outputs.nonlinear == "hmcode2020_feedback" and float(cosmo.log10T_heat_hmcode) == 7.7
+    assert translate({"Omega_Lambda": 0})[0].Omega_fld > 0.6
+
+
 def test_methods_that_are_not_there_are_named():
-    with pytest.raises(MissingMethodError, match="'get_transfer'"):
-        Class().get_transfer()
+    with pytest.raises(MissingMethodError, match="'get_sources'"):
+        Class().get_sources()
     assert not hasattr(Class(), "get_perturbations")
     with pytest.raises(CosmoComputationError, match="compute"):
         Class().lensed_cl()

@@ -78,7 +78,7 @@ def _version() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="boltzax",
-        description="CMB and matter power spectra of a flat LCDM cosmology.",
+        description="CMB and matter power spectra of a flat cosmology.",
         epilog="Without a command: spectra. Without parameters: Planck 2018 LCDM.",
         allow_abbrev=False,
     )

@@ -6,40 +6,24 @@ What is not there, method or setting, raises an error that names it. Differentia
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 import boltzax
-from boltzax.cosmology import Cosmology
-from boltzax.errors import BoltzaxError, NotImplementedParameterError, OutOfRangeError, nearest_name
-from boltzax.inference.model import S8
-from boltzax.precision import Outputs, Precision
+from boltzax.compat_settings import CosmoSevereError, translate
+from boltzax.errors import BoltzaxError, NotComputedError, NotImplementedParameterError, OutOfRangeError, nearest_name
+from boltzax.precision import Precision
 from boltzax.results import Results
-from boltzax.spectra.matter import sigma_R
-from boltzax.spectra.primordial import curvature_power
 
 __all__ = ["Class", "CosmoComputationError", "CosmoSevereError", "MissingMethodError"]
 
-# settings of CLASS that change nothing here as long as they have one of these values
-_INERT: dict[str, tuple[str, ...]] = {
-    "modes": ("s",), "ic": ("ad",), "gauge": ("synchronous", "newtonian"),
-    "lensing": ("yes", "no", "y", "n"),
-    "non_linear": ("none", "", "no"), "non linear": ("none", "", "no"), "reio_parametrization": ("reio_camb",),
-    "Omega_k": ("0", "0.0"), "r": ("0", "0.0"), "alpha_s": ("0", "0.0"),
-    "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
-}  # fmt: skip
-_OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
-_SETTINGS = ("output", "l_max_scalars", "P_k_max_1/Mpc", "P_k_max_h/Mpc", "z_max_pk", "z_pk")
 _DERIVED = {
     "100*theta_s": "theta_s_100", "Neff": "N_eff", "conformal_age": "tau_0", "z_d": "z_drag", "rs_d": "rs_drag",
     "z_star": "z_star", "rs_star": "rs_star", "Omega0_m": "Omega_m", "Omega0_lambda": "Omega_Lambda",
 }  # fmt: skip
-
-
-class CosmoSevereError(BoltzaxError, ValueError):
-    """A setting cannot be used (the name that classy gives to such errors)."""
 
 
 class CosmoComputationError(BoltzaxError, RuntimeError):
@@ -96,41 +80,20 @@ class Class:
         """Whether results are there."""
         return self._results is not None
 
-    def _split(self) -> tuple[Cosmology, Outputs]:
-        """The cosmology and the outputs that the settings describe; raises CosmoSevereError on any other setting."""
-        parameters, settings = {}, {}
-        for name, value in self._settings.items():
-            if name in _SETTINGS:
-                settings[name] = value
-            elif name in _INERT:
-                if str(value).strip().lower() not in _INERT[name]:
-                    raise NotImplementedParameterError(f"'{name} = {value}' is not available in boltzax")
-            elif not name.endswith("_verbose"):
-                parameters[name] = value
-        unknown = set(str(settings.get("output", "")).replace(",", " ").split()) - _OUTPUT
-        if unknown:
-            raise NotImplementedParameterError(
-                f"output '{unknown.pop()}' is not available in boltzax ({sorted(_OUTPUT)})"
-            )
-        try:
-            cosmo = Cosmology.from_dict(parameters)
-            h = float(cosmo.h)
-            k_max = max(float(settings.get("P_k_max_1/Mpc", 0.0)), h * float(settings.get("P_k_max_h/Mpc", 0.0)))
-            return cosmo, Outputs(l_max=int(settings.get("l_max_scalars", 2500)), k_max=max(k_max, Outputs().k_max))
-        except NotImplementedParameterError:
-            raise
-        except BoltzaxError as error:
-            raise CosmoSevereError(str(error)) from error
-
     def compute(self, level: Any = None) -> None:
         """Solves; level is accepted and everything is computed. Raises CosmoSevereError, CosmoComputationError."""
         if self._results is not None:
             return
-        cosmo, outputs = self._split()
+        cosmo, outputs = translate(self._settings)
         try:
-            self._results = boltzax.solve(cosmo, outputs, self.precision)
+            self._results = boltzax.solve(cosmo, outputs, self._precision())
         except BoltzaxError as error:
             raise CosmoComputationError(str(error)) from error
+
+    def _precision(self) -> Precision:
+        """The precision, with tensor spectra to l_max_tensors."""
+        given = self._settings.get("l_max_tensors")
+        return self.precision if given is None else replace(self.precision, l_max_tensors=int(given))
 
     @property
     def results(self) -> Results:
@@ -161,7 +124,9 @@ class Class:
         """Linear P(k, z) of all matter [Mpc^3] at k [1/Mpc]."""
         return float(self._pk(k, z, "m")[0])
 
-    pk = pk_lin
+    def pk(self, k: float, z: float) -> float:
+        """P(k, z) of all matter [Mpc^3] at k [1/Mpc], nonlinear if non_linear was set."""
+        return float(self._pk(k, z, "m", self.results.nonlinear is not None)[0])
 
     def pk_cb_lin(self, k: float, z: float) -> float:
         """Linear P(k, z) of baryons and cold dark matter [Mpc^3] at k [1/Mpc]."""
@@ -171,26 +136,55 @@ class Class:
 
     def get_pk_all(self, k: Any, z: Any, nonlinear: bool = False, cdmbar: bool = False) -> np.ndarray:
         """P(k, z) [Mpc^3] of the shape of z and then k (or of k, if z is a number)."""
-        if nonlinear:
-            raise NotImplementedParameterError("non-linear P(k) is not available in boltzax")
-        return self._pk(k, z, "cb" if cdmbar else "m")
+        if nonlinear and cdmbar:
+            raise NotImplementedParameterError("non-linear P(k) of baryons and cdm alone is not available in boltzax")
+        return self._pk(k, z, "cb" if cdmbar else "m", nonlinear)
 
     def get_pk_array(self, k: Any, z: Any, k_size: int, z_size: int, nonlinear: bool = False) -> np.ndarray:
         """P(k, z) [Mpc^3], flattened with k running fastest."""
         return self.get_pk_all(np.asarray(k)[:k_size], np.asarray(z)[:z_size], nonlinear).ravel()
 
-    def _pk(self, k: Any, z: Any, species: str) -> np.ndarray:
+    def _pk(self, k: Any, z: Any, species: str, nonlinear: bool = False) -> np.ndarray:
         try:
+            if nonlinear:
+                return np.asarray(self.results.pk(np.atleast_1d(k), z))
             return np.asarray(self.results.pk_lin(np.atleast_1d(k), z, species=species))
-        except OutOfRangeError as error:
+        except (OutOfRangeError, NotComputedError) as error:
             raise CosmoSevereError(str(error)) from error
 
     def sigma(self, R: float, z: float, h_units: bool = False) -> float:
         """RMS contrast of matter in spheres of R Mpc (Mpc/h with h_units) at redshift z."""
-        r = self.results
-        x = r.background.conformal_time(-jnp.log1p(z)) / r.background.tau_0
-        power = lambda k: 2.0 * np.pi**2 / k**3 * curvature_power(r.cosmology, k) * r.matter.delta(k, x) ** 2
-        return float(sigma_R(power, r.cosmology.h if h_units else 1.0, R))
+        return self._variance(R / self.results.cosmology.h if h_units else R, z, "m")
+
+    def sigma_cb(self, R: float, z: float, h_units: bool = False) -> float:
+        """The same of baryons and cold dark matter."""
+        return self._variance(R / self.results.cosmology.h if h_units else R, z, "cb")
+
+    def _variance(self, R: float, z: float, species: str) -> float:
+        try:
+            return float(self.results.sigma(R, z, species))
+        except OutOfRangeError as error:
+            raise CosmoSevereError(str(error)) from error
+
+    def effective_f_sigma8(self, z: float, z_step: float = 0.0) -> float:
+        """d sigma8 / d ln a; z_step is not needed."""
+        return float(self.results.f_sigma8(z))
+
+    def scale_independent_growth_factor(self, z: float) -> float:
+        """D(z), 1 today."""
+        return float(self.results.growth_factor(z))
+
+    def scale_independent_growth_factor_f(self, z: float) -> float:
+        """f(z) = d ln D / d ln a."""
+        return float(self.results.growth_rate(z))
+
+    def scale_dependent_growth_factor_f(self, k: float, z: float, z_step: float = 0.0) -> float:
+        """d ln delta_m / d ln a at k [1/Mpc]; z_step is not needed."""
+        return float(self.results.growth_rate(z, k)[0])
+
+    def get_transfer(self, z: float = 0.0, output_format: str = "class") -> dict[str, np.ndarray]:
+        """Transfer functions at the solved wavenumbers, under CLASS's or CAMB's column names."""
+        return {name: np.asarray(value) for name, value in self.results.transfer(z, format=output_format).items()}
 
     def sigma8(self) -> float:
         """sigma8 of matter today."""
@@ -198,7 +192,7 @@ class Class:
 
     def S8(self) -> float:
         """sigma8 (Omega_m / 0.3)^(1/2)."""
-        return float(S8(self.results.derived))
+        return self._derived("S8")
 
     # -- background --------------------------------------------------------------------------------------------------
 
@@ -263,8 +257,6 @@ class Class:
 
     def _derived(self, name: str) -> float:
         r, known = self.results, _DERIVED.get(name, name)
-        if name == "S8":
-            return self.S8()
         if name == "m_ncdm_tot":
             return float(np.sum(np.asarray(r.cosmology.m_ncdm) * np.asarray(r.cosmology.deg_ncdm)))
         if name in ("Omega_nu", "omega_nu"):

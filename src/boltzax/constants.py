@@ -16,6 +16,7 @@ M_PROTON = 1.672621637e-27  # proton mass [kg]
 M_HYDROGEN = 1.673575e-27  # hydrogen-atom mass [kg]
 HE4_TO_H_MASS = 3.9715  # m(He4) / m(H)
 MPC = 3.085677581282e22  # megaparsec [m]
+M_SUN = 1.98847e30  # solar mass [kg]
 GYR = 3.15576e16  # 10^9 Julian years [s]
 
 SIGMA_STEFAN_BOLTZMANN = 2.0 * math.pi**5 * K_BOLTZMANN**4 / (15.0 * H_PLANCK**3 * C_LIGHT**2)  # [W/m^2/K^4]

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax import isocurvature as iso
 from boltzax import parameters as _p
+from boltzax import resolution, shooting
 from boltzax.errors import (
     MissingParameterError,
     NotImplementedParameterError,
@@ -17,11 +19,15 @@ from boltzax.errors import (
     error_if,
     require_x64,
 )
-from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, Function, SoundSpeed, Tabulated
+from boltzax.fluids import CPL, PPF, DarkEnergy, Fluid, SoundSpeed, Tabulated
+from boltzax.numerics.function import as_module
 from boltzax.parameters import PARAMETERS, Parameter
 from boltzax.show import listed
+from boltzax.spectra.primordial import curvature_power
 
 __all__ = ["PARAMETERS", "Cosmology", "Parameter"]
+
+_OBJECTS = ("w_fld", "fluids", "primordial_spectrum")  # arguments and fields that are no numbers
 
 
 class Cosmology(eqx.Module):
@@ -30,23 +36,35 @@ class Cosmology(eqx.Module):
     Every argument is a keyword and has a default; together the defaults are Planck 2018 (arXiv:1807.06209, table 2,
     last column) with one neutrino of 0.06 eV. For one quantity give one parameter:
 
-    - `h` or `H0` [km/s/Mpc];
+    - `h` or `H0` [km/s/Mpc], or the h that gives an angle of the sound horizon: `theta_s_100` (at the visibility peak)
+      or `theta_star_100` (at optical depth 1), both as in CLASS and times 100, `thetastar` (at optical depth 1 without
+      reionization) or `cosmomc_theta` (by the fitting formula of CosmoMC), both as in CAMB;
     - `omega_b` or `Omega_b`;
     - `omega_cdm`, `Omega_cdm`, `omega_m` or `Omega_m` (matter is b + cdm + the non-relativistic part rho - 3p of ncdm);
-    - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc];
+    - `ln_A_s_1e10` or `A_s`, at `k_pivot` [1/Mpc], with the index `n_s`, its running `alpha_s` and the running of that,
+      `beta_s`; or `primordial_spectrum`, a JAX function P_R(k), k [1/Mpc] (an equinox module if it has parameters of
+      its own), in place of all of them;
+    - `r` for tensor modes, P_T = r P_R at k_pivot, with `n_t` and `alpha_t`: numbers, or "scc" (default) for the
+      consistency relation of single-field inflation;
     - `tau_reio` or `z_reio`;
     - `N_ur` or `N_eff`, where N_ur = N_eff - sum of deg_ncdm (T_ncdm (11/4)^(1/3))^4, which is what the massive species
       contribute while relativistic. With neither, N_eff is 3.044 without massive species and 3.0460 with them, so
       that one, two or three of them leave N_ur = 2.0328, 1.0196 or 0.0064 as in CLASS;
-    - `m_ncdm` [eV]: a number or one for each species, () for massless neutrinos only; `T_ncdm` [T_cmb] and `deg_ncdm`:
-      a number for all species or one for each;
+    - `m_ncdm` [eV], `omega_ncdm` or `Omega_ncdm`: a number or one for each species, () for massless neutrinos only (for
+      a sum of masses see `boltzax.neutrino_masses`); `T_ncdm` [T_cmb] and `deg_ncdm`: a number for all species or one
+      for each;
     - `YHe`: a number, or "BBN" (default) for big-bang nucleosynthesis;
+    - `A_lens`: factor of C_l^phiphi, as CLASS's A_L: of what lenses and of what is reported;
     - `w0_fld`, `wa_fld` for dark energy with w = w0 + wa (1 - a), or `w_fld`, a JAX function of the scale factor (an
       equinox module if it has parameters of its own); with any of them `cs2_fld`, its sound speed squared (1), and
       `use_ppf`: "yes" (default), or "no" for a fluid, which must not cross w = -1. With none, dark energy is a
       cosmological constant;
     - `fluids`: further species, each a `boltzax.fluids.Fluid`;
-    - `recombination`: "hyrec" or "recfast".
+    - `isocurvature`: entropy modes, each a `boltzax.Isocurvature`, or CLASS's `f_cdi`, `n_cdi`, `alpha_cdi`,
+      `c_ad_cdi`, `n_ad_cdi` and the same for `bi`, `nid`, `niv`;
+    - `recombination`: "hyrec" or "recfast";
+    - `log10T_heat_hmcode`: strength of baryonic feedback, read by `Outputs(nonlinear="hmcode2020_feedback")` alone,
+      which takes 7.8 without it.
 
     The fields are float64 scalars, or vectors over massive species, and all are traced except texts: a
     Cosmology can be built, differentiated and mapped over inside jax transformations.
@@ -67,7 +85,13 @@ class Cosmology(eqx.Module):
     YHe: Float[Array, ""] | None
     ln_A_s_1e10: Float[Array, ""]
     n_s: Float[Array, ""]
+    alpha_s: Float[Array, ""]
+    beta_s: Float[Array, ""]
     k_pivot: Float[Array, ""]
+    r: Float[Array, ""] | None
+    n_t: Float[Array, ""] | None
+    alpha_t: Float[Array, ""] | None
+    A_lens: Float[Array, ""]
     tau_reio: Float[Array, ""] | None
     z_reio: Float[Array, ""] | None
     reionization_width: Float[Array, ""]
@@ -79,14 +103,21 @@ class Cosmology(eqx.Module):
     cs2_fld: Float[Array, ""] | None
     use_ppf: str | None = eqx.field(static=True)
     recombination: str = eqx.field(static=True)
+    log10T_heat_hmcode: Float[Array, ""] | None
     w_fld: Any
     fluids: tuple[Fluid, ...]
+    isocurvature: tuple[iso.Isocurvature, ...]
+    primordial_spectrum: Any
 
     def __init__(
         self,
         *,
         h=None,
         H0=None,
+        theta_s_100=None,
+        theta_star_100=None,
+        thetastar=None,
+        cosmomc_theta=None,
         omega_b=None,
         Omega_b=None,
         omega_cdm=None,
@@ -97,6 +128,8 @@ class Cosmology(eqx.Module):
         N_eff=None,
         N_ncdm=None,
         m_ncdm=None,
+        omega_ncdm=None,
+        Omega_ncdm=None,
         T_ncdm=None,
         deg_ncdm=None,
         T_cmb=None,
@@ -104,7 +137,13 @@ class Cosmology(eqx.Module):
         A_s=None,
         ln_A_s_1e10=None,
         n_s=None,
+        alpha_s=None,
+        beta_s=None,
         k_pivot=None,
+        r=None,
+        n_t=None,
+        alpha_t=None,
+        A_lens=None,
         tau_reio=None,
         z_reio=None,
         reionization_width=None,
@@ -116,16 +155,24 @@ class Cosmology(eqx.Module):
         cs2_fld=None,
         use_ppf=None,
         recombination=None,
+        log10T_heat_hmcode=None,
         w_fld=None,
         fluids=(),
+        isocurvature=(),
+        primordial_spectrum=None,
         **others,
     ):
         arguments = {k: v for k, v in locals().items() if k in PARAMETERS and v is not None}
         require_x64()
-        given = _p.merge(arguments, others)
-        values = _p.resolve(given if w_fld is None else given | {"w_fld": w_fld})
-        self.w_fld = w_fld if w_fld is None or isinstance(w_fld, eqx.Module) else Function(w_fld)
+        flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
+        given = resolution.merge(arguments, others)
+        self.w_fld = as_module(w_fld)
         self.fluids = tuple(fluids)
+        self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
+        self.primordial_spectrum = resolution.primordial_spectrum(primordial_spectrum, given)
+        objects = {"w_fld": self.w_fld, "fluids": self.fluids}
+        given |= {name: value for name, value in objects.items() if value}
+        values = resolution.resolve(shooting.with_hubble(type(self), given))
         for name in _p.STORED:
             value = values[name]
             is_text = value is None or isinstance(value, str)
@@ -139,9 +186,29 @@ class Cosmology(eqx.Module):
         return 100.0 * self.h
 
     @property
+    def theta_s_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at the visibility peak; computes recombination."""
+        return shooting.angle(self, "theta_s_100")
+
+    @property
+    def theta_star_100(self) -> Float[Array, ""]:
+        """100 times the angle of the sound horizon at optical depth 1; computes recombination."""
+        return shooting.angle(self, "theta_star_100")
+
+    @property
+    def thetastar(self) -> Float[Array, ""]:
+        """The angle of the sound horizon at optical depth 1 without reionization; computes recombination."""
+        return shooting.angle(self, "thetastar")
+
+    @property
+    def cosmomc_theta(self) -> Float[Array, ""]:
+        """The angle of the sound horizon by the fitting formula of CosmoMC."""
+        return shooting.angle(self, "cosmomc_theta")
+
+    @property
     def A_s(self) -> Float[Array, ""]:
         """Scalar amplitude at k_pivot."""
-        return jnp.exp(self.ln_A_s_1e10) * 1.0e-10
+        return curvature_power(self, self.k_pivot)
 
     @property
     def Omega_b(self) -> Float[Array, ""]:
@@ -172,6 +239,16 @@ class Cosmology(eqx.Module):
     def omega_ncdm(self) -> Float[Array, " n"]:
         """Density of each massive species today, Omega_ncdm h^2 [n]."""
         return _p.omega_ncdm(self.m_ncdm, self.T_ncdm, self.deg_ncdm, self.T_cmb)[0]
+
+    @property
+    def Omega_ncdm(self) -> Float[Array, " n"]:
+        """Density of each massive species over critical [n]."""
+        return self.omega_ncdm / self.h**2
+
+    @property
+    def omega_m(self) -> Float[Array, ""]:
+        """Matter density Omega_m h^2."""
+        return self.Omega_m * self.h**2
 
     @property
     def Omega_m(self) -> Float[Array, ""]:
@@ -222,18 +299,23 @@ class Cosmology(eqx.Module):
         What is kept is what is stored: changing h keeps omega_b, not Omega_b. Changing the number of massive species
         needs N_ur or N_eff as well; T_ncdm and deg_ncdm then return to their defaults unless they are given.
         """
-        objects = {name: changes.pop(name, getattr(self, name)) for name in ("w_fld", "fluids")}
-        changes = _p.merge({}, changes)
+        objects = {name: changes.pop(name, getattr(self, name)) for name in (*_OBJECTS, "isocurvature")}
+        flat = {name: changes.pop(name) for name in list(changes) if name in iso.FLAT}
+        objects["isocurvature"] = iso.changed(objects["isocurvature"], flat)
+        changes = resolution.merge({}, changes)
         kept = {name: getattr(self, name) for name in _p.STORED}
         if objects["w_fld"] is not None:
             kept.pop("w0_fld"), kept.pop("wa_fld")
+        if objects["primordial_spectrum"] is not None:
+            kept = {k: v for k, v in kept.items() if k not in _p.POWER_LAW}
         for group in _p.GROUPS:
             if any(name in changes for name in group):
                 kept = {k: v for k, v in kept.items() if k not in group}
-        if "m_ncdm" in changes and _p.to_vector("m_ncdm", changes["m_ncdm"]).shape[0] != self.N_ncdm:
+        masses = next((name for name in _p.MASSES if name in changes), None)
+        if masses and _p.to_vector(masses, changes[masses]).shape[0] != self.N_ncdm:
             if "N_ur" in kept:
                 raise MissingParameterError(
-                    "the number of massive species (m_ncdm) changes: give N_ur or N_eff for the new number as well"
+                    f"the number of massive species ({masses}) changes: give N_ur or N_eff for the new number as well"
                 )
             del kept["T_ncdm"], kept["deg_ncdm"]
         return type(self)(**{k: v for k, v in kept.items() if v is not None} | changes | objects)
@@ -271,16 +353,20 @@ class Cosmology(eqx.Module):
     def to_dict(self) -> dict[str, Any]:
         """The stored parameters as Python numbers and lists, under CLASS's names; `from_dict` reads them back.
 
-        Raises NotImplementedParameterError for `w_fld` and `fluids`, which are functions, not numbers.
+        Raises NotImplementedParameterError for `w_fld`, `fluids` and `primordial_spectrum`: functions, not numbers.
         """
-        if self.w_fld is not None or self.fluids:
-            raise NotImplementedParameterError("w_fld and fluids are Python objects: they have no form as numbers")
+        if any(getattr(self, name) for name in _OBJECTS):
+            raise NotImplementedParameterError(
+                f"{', '.join(_OBJECTS)} are Python objects: they have no form as numbers"
+            )
         out: dict[str, Any] = {}
         for name in _p.STORED:
             value = getattr(self, name)
             if value is not None:
                 out[name] = value if isinstance(value, str) else np.asarray(value).tolist()
         out.setdefault("YHe", "BBN")
+        for mode in self.isocurvature:
+            out |= mode.settings()
         return out
 
     def to_classy(self) -> dict[str, Any]:
@@ -293,8 +379,17 @@ class Cosmology(eqx.Module):
                 settings[name] = ",".join(repr(v) for v in values)
         if self.N_ncdm:
             settings["N_ncdm"] = self.N_ncdm
+        if settings.pop("beta_s") != 0.0:
+            raise NotImplementedParameterError("CLASS has no running of the running: beta_s must be 0")
+        for name, theirs, neutral in (("alpha_s", "alpha_s", 0.0), ("A_lens", "A_L", 1.0)):
+            value = settings.pop(name)
+            settings |= {theirs: value} if value != neutral else {}
+        if self.r is not None:
+            settings |= {"modes": "s,t"} | {name: settings.get(name, "scc") for name in ("n_t", "alpha_t")}
         if self.dark_energy is not None:
             settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
+        if self.isocurvature:
+            settings["ic"] = ",".join(["ad", *(mode.kind for mode in self.isocurvature)])
         return settings
 
     def _brief(self) -> str:
@@ -310,5 +405,5 @@ class Cosmology(eqx.Module):
                     continue
                 value = "BBN"
             lines.append(f"  {name} = {_p.show(value)}{' ' + parameter.unit if parameter.unit else ''},")
-        lines += [f"  {name} = {getattr(self, name)}," for name in ("w_fld", "fluids") if getattr(self, name)]
+        lines += [f"  {name} = {getattr(self, name)}," for name in (*_OBJECTS, "isocurvature") if getattr(self, name)]
         return "Cosmology(\n" + "\n".join(lines) + "\n)"

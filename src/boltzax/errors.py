@@ -24,6 +24,7 @@ __all__ = [
     "LikelihoodDataError",
     "MissingDependencyError",
     "MissingParameterError",
+    "NotComputedError",
     "NotImplementedParameterError",
     "OutOfRangeError",
     "ParameterFileError",
@@ -80,6 +81,10 @@ class NotImplementedParameterError(CosmologyError, NotImplementedError):
 
 class ParameterFileError(CosmologyError):
     """A parameter file cannot be read or is not a mapping of names to values."""
+
+
+class NotComputedError(BoltzaxError, ValueError):
+    """A result was asked for that `Outputs` did not ask for."""
 
 
 class OutOfRangeError(BoltzaxError, ValueError):

@@ -86,6 +86,27 @@ def make_grid(p, outputs) -> Grid:
     )
 
 
+class TensorGrid(NamedTuple):
+    """Nodes of tensor modes, named as in `Grid`."""
+
+    y_modes: np.ndarray
+    y: np.ndarray
+    y_weight: np.ndarray
+    ell: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def tensor_grid(p) -> TensorGrid:
+    """The grid of tensor modes of a Precision.
+
+    C_l feels waves up to several l: shorter ones have decayed by recombination, but its thickness has averaged out
+    little of what they leave.
+    """
+    y_max = 3.0 * p.l_max_tensors
+    y_modes, _ = _chebyshev_modes(p.n_k_tensors, p.y_min, y_max)
+    return TensorGrid(y_modes, *_fine_wavenumbers(p, y_max), multipoles(p, p.l_max_tensors))
+
+
 def unlensed_l_max(p, outputs) -> int:
     """Largest multipole of the unlensed spectra: lensing to l_max mixes in a margin above it.
 

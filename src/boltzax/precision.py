@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import jax
 
-from boltzax.errors import PrecisionError
+from boltzax.errors import PrecisionError, nearest_name
 
 _L_MAX = 8000  # largest multipole of the spectra
 _K_MAX = 50.0  # largest wavenumber of P(k) [1/Mpc]
+_K_MAX_NONLINEAR = 2.0  # smallest k_max [1/Mpc] from which the linear spectrum is continued for nonlinear corrections
+
+#: methods for nonlinear corrections, see docs/nonlinear.md
+NONLINEAR = ("halofit", "hmcode2020", "hmcode2020_feedback")
 
 
 @jax.tree_util.register_static
@@ -46,6 +50,9 @@ class Precision:
     l_margin: int = 1500
     l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
     l_limber: int = 40  # lensing potential: Limber's approximation from here
+    # tensor modes
+    n_k_tensors: int = 128  # Chebyshev modes
+    l_max_tensors: int = 800  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
@@ -63,6 +70,7 @@ class Precision:
             n_k_cmb=140,
             k_per_efold=6.0,
             y_max_over_l=1.4,
+            n_k_tensors=100,
         )
 
     @classmethod
@@ -87,6 +95,8 @@ class Precision:
             l_step=30,
             l_margin=2000,
             l_max_pp=8000,
+            n_k_tensors=320,
+            l_max_tensors=1200,
         )
 
 
@@ -95,15 +105,33 @@ class Precision:
 class Outputs:
     """What to compute: spectra to l_max, lensed or not; modes to k_max [1/Mpc] for P(k) and the lensing potential.
 
-    Raises PrecisionError for l_max < 2 or beyond what the tables were tried for, or a k_max that is not positive.
+    nonlinear: None, or the method of nonlinear corrections to P(k) and to the lensing potential: "halofit" (Takahashi
+    et al. 2012), "hmcode2020" (Mead et al. 2021), "hmcode2020_feedback" (the same with baryons, whose strength is
+    `log10T_heat_hmcode` of the cosmology).
+
+    Raises PrecisionError for l_max < 2 or beyond what the tables were tried for, a k_max that is not positive, an
+    unknown method, or a k_max too small for it.
     """
 
     l_max: int = 2500
     lensing: bool = True
     k_max: float = 8.0
+    nonlinear: str | None = None
 
     def __post_init__(self):
         if not isinstance(self.l_max, numbers.Integral) or not 2 <= self.l_max <= _L_MAX:
             raise PrecisionError(f"l_max must be an integer from 2 to {_L_MAX}, not {self.l_max!r}")
         if not (math.isfinite(self.k_max) and 0.0 < self.k_max <= _K_MAX):
             raise PrecisionError(f"k_max must lie between 0 and {_K_MAX:g} 1/Mpc, not {self.k_max!r}")
+        if self.nonlinear is not None:
+            self._check_nonlinear()
+
+    def _check_nonlinear(self):
+        if self.nonlinear not in NONLINEAR:
+            near = nearest_name(str(self.nonlinear), NONLINEAR)
+            advice = f"did you mean '{near}'?" if near else f"choose None or one of {', '.join(NONLINEAR)}"
+            raise PrecisionError(f"unknown nonlinear method {self.nonlinear!r}: {advice}")
+        if self.k_max < _K_MAX_NONLINEAR:
+            raise PrecisionError(
+                f"nonlinear corrections need k_max of at least {_K_MAX_NONLINEAR:g} 1/Mpc, not {self.k_max!r}"
+            )

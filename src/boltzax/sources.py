@@ -8,6 +8,7 @@ l(l+1) j_l / z^2, z = k (tau_0 - tau):
 with S_P = g Pi / 8. All slopes come from the solution's own right-hand side.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,13 +19,15 @@ from boltzax.numerics.fusion import settle
 from boltzax.numerics.hidden import hidden
 from boltzax.perturbations.integrate import Trajectory
 from boltzax.perturbations.mesh import Schedule
+from boltzax.perturbations.tensors import TensorSources
 
 
 class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
     monopole: F_0/4 + alpha' - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi; weyl: phi + psi; delta_m,
-    delta_cb: comoving matter and baryon + CDM density contrast.
+    delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
+    of everything but the cosmological constant in d_tot; phi.
     """
 
     monopole: jnp.ndarray
@@ -34,6 +37,11 @@ class StepFields(NamedTuple):
     weyl: jnp.ndarray
     delta_m: jnp.ndarray
     delta_cb: jnp.ndarray
+    d_b: jnp.ndarray
+    d_cdm: jnp.ndarray
+    d_ncdm: jnp.ndarray
+    d_tot: jnp.ndarray
+    phi: jnp.ndarray
 
 
 def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFields:
@@ -46,12 +54,12 @@ def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFie
     (ln_aH_slope,) = settle(jnp.moveaxis(aH_table.derivative(jnp.log(x)), -1, 0)) / (x * background.tau_0)
     k = plan.y / background.tau_0
     k2 = k * k
-    eta, _, _, theta_b = jnp.moveaxis(out.fluid, 1, 0)
+    eta, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     h_p, eta_p = jnp.moveaxis(out.metric, 1, 0)
     alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
     alpha_p = -2.0 * aH * alpha + eta - 4.5 * out.shear / k2
     alpha_pp = -2.0 * aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * out.shear_prime / k2
-    delta_m, delta_cb = _matter(background, a, aH, k, out)
+    delta_m, delta_cb, delta_ncdm = _matter(background, a, aH, k, out)
     return StepFields(
         monopole=out.f0 / 4.0 + alpha_p - out.pi / 8.0,
         isw=eta_p + alpha_pp,
@@ -60,11 +68,17 @@ def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFie
         weyl=eta + alpha_p,
         delta_m=delta_m,
         delta_cb=delta_cb,
+        d_b=delta_b,
+        d_cdm=delta_cdm,
+        d_ncdm=delta_ncdm,
+        d_tot=(0.5 * aH * h_p - k2 * eta) / (1.5 * (aH**2 - a**2 * background.rho_lambda)),
+        phi=eta - aH * alpha,
     )
 
 
 def _matter(background, a, aH, k, out: Trajectory):
-    """Density contrast of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each."""
+    """Density contrasts of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each; of ncdm alone, in
+    synchronous gauge."""
     _, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     rho_b, rho_c = background.rho_b / a, background.rho_cdm / a
     delta_rho = rho_b * delta_b + rho_c * delta_cdm
@@ -73,18 +87,24 @@ def _matter(background, a, aH, k, out: Trajectory):
     frame = 3.0 * aH / k**2
     delta_cb = (delta_rho + frame * momentum) / rho
     if not background.M_ncdm.shape[0]:
-        return delta_cb, delta_cb
+        return delta_cb, delta_cb, jnp.zeros_like(delta_cb)
     rho_n, p_n = settle(jnp.stack([a**2 * v.sum(-1) for v in background.rho_ncdm(a)]))
     delta_rho = delta_rho + out.delta_ncdm
     momentum = momentum + k * out.theta_ncdm
     delta_m = (delta_rho + frame * momentum * (rho + rho_n) / (rho + rho_n + p_n)) / (rho + rho_n)
-    return delta_m, delta_cb
+    return delta_m, delta_cb, out.delta_ncdm / rho_n
+
+
+#: fields of `StepFields` that transfer functions need beside the matter's
+LATE = ("d_b", "d_cdm", "d_ncdm", "d_tot", "phi", "weyl")
 
 
 class Sources(eqx.Module):
     """Line-of-sight sources at k = y/tau_0 and tau = x tau_0 for curvature perturbation R = 1.
 
-    S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes].
+    S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes]; late:
+    the fields `LATE`. isocurvature: the same for entropy perturbations S = 1, one for each of
+    `Cosmology.isocurvature`; tensors: those of gravitational waves.
     """
 
     S_T: Float[Array, "cmb nodes"]
@@ -92,14 +112,22 @@ class Sources(eqx.Module):
     weyl: Float[Array, "modes nodes"]
     delta_m: Float[Array, "modes late"]
     delta_cb: Float[Array, "modes late"]
+    late: Float[Array, "fields modes late"] | None = None
+    isocurvature: tuple["Sources", ...] = ()
+    tensors: TensorSources | None = None
+
+    def without_others(self) -> "Sources":
+        """These sources alone, without those of isocurvature and tensor modes."""
+        return replace(self, isocurvature=(), tensors=None)
 
 
-def sources(grid, background, thermo, fields: StepFields) -> Sources:
+def sources(grid, background, thermo, fields: StepFields, tensors: TensorSources | None = None) -> Sources:
     """Carry the fields of the steps to the time nodes of the grid and assemble the sources there."""
     value, slope, late = grid.line_of_sight.weight, grid.line_of_sight.slope, grid.late
     monopole, isw, dipole, pi, weyl = _read(fields[:5], grid.line_of_sight.index, value)
     dipole_slope, pi_slope = _read((fields.dipole, fields.pi), grid.line_of_sight.index, slope)
-    delta_m, delta_cb = _read((fields.delta_m, fields.delta_cb), late.index, late.weight)
+    at_late_times = (*fields[5:7], *(getattr(fields, name) for name in LATE))
+    delta_m, delta_cb, *others = _read(at_late_times, late.index, late.weight)
     tau_0 = background.tau_0
     tau = jnp.asarray(grid.x) * tau_0
     th = thermo.at(background.ln_a(tau))
@@ -111,7 +139,7 @@ def sources(grid, background, thermo, fields: StepFields) -> Sources:
     S_T = g * (monopole + dipole_slope / tau_0) + g_prime * dipole + exp_m_kappa * isw
     S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
     n = grid.n_cmb
-    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb)
+    return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb, jnp.stack(others), tensors=tensors)
 
 
 def _read(fields, index, weight):

@@ -8,7 +8,7 @@ from scipy.interpolate import make_interp_spline
 from tests.perturbations.textbook import BARYON, CDM, ETA, THETA_B, Densities, Textbook
 from tests.perturbations.translation import Translation, cut
 
-from boltzax.perturbations.initial import adiabatic
+from boltzax.perturbations.initial import initial
 from boltzax.perturbations.layout import layout
 from boltzax.perturbations.step import State
 from boltzax.precision import Precision
@@ -39,7 +39,7 @@ def scipy_solution(u, k, tau):
     p = Precision(**MOMENTA)
     lay = cut(layout(p, u.n_ncdm), (L_MAX,) * 3)
     book = Textbook(Densities.of(u.background), k, (L_MAX,) * 4, p.n_q * u.n_ncdm)
-    fluid, low = adiabatic(lay, u.background, jnp.full(1, k), jnp.full(1, tau[0]))
+    fluid, low, _ = initial(lay, u.background, jnp.full(1, k), jnp.full(1, tau[0]))
     start = State(fluid, low, tuple(jnp.zeros((2, len(g.lam), g.stop - g.start, 1)) for g in lay.groups))
     medium = u.medium()
     A = lambda t, y: book.matrix(*medium(t))

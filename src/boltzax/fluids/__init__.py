@@ -1,11 +1,11 @@
 """Species that are fluids: each one file, with its background and its linear equations."""
 
-from boltzax.fluids.dark_energy import CPL, PPF, DarkEnergy, Function, SoundSpeed, Tabulated
+from boltzax.fluids.dark_energy import CPL, PPF, DarkEnergy, SoundSpeed, Tabulated
 from boltzax.fluids.early_dark_energy import EarlyDarkEnergy
 from boltzax.fluids.fluid import Fluid, Instant, Metric
 from boltzax.fluids.interacting_radiation import InteractingRadiation
 
 __all__ = [
-    "CPL", "PPF", "DarkEnergy", "EarlyDarkEnergy", "Fluid", "Function", "Instant", "InteractingRadiation", "Metric",
+    "CPL", "PPF", "DarkEnergy", "EarlyDarkEnergy", "Fluid", "Instant", "InteractingRadiation", "Metric",
     "SoundSpeed", "Tabulated",
 ]  # fmt: skip

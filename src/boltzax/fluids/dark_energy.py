@@ -36,15 +36,6 @@ class CPL(eqx.Module):
         return -3.0 * ((1.0 + self.w0 + self.wa) * ln_a + self.wa * (1.0 - jnp.exp(ln_a)))
 
 
-class Function(eqx.Module):
-    """A plain function w(a) of a number."""
-
-    function: Callable = eqx.field(static=True)
-
-    def __call__(self, a):
-        return self.function(a)
-
-
 class Tabulated(eqx.Module):
     """A w(a) without closed form of its density: -3 int (1 + w) d ln a on a grid."""
 

@@ -9,7 +9,7 @@ from boltzax.fluids.fluid import Fluid
 class InteractingRadiation(Fluid):
     """Massless particles without free streaming: Ma & Bertschinger (1995), eq. (49), with F_l = 0 for l >= 2.
 
-    N_idr: its density in units of one massless neutrino; it counts in N_eff.
+    N_idr: its density in units of one massless neutrino; it counts in N_eff, on top of the neutrinos.
     """
 
     N_idr: Float[Array, ""]

@@ -18,12 +18,10 @@ import numpy as np
 import boltzax
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, MissingDependencyError
-from boltzax.inference.model import S8
 from boltzax.inference.names import RENAMES
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Derived, Results
-from boltzax.spectra.matter import sigma_R
-from boltzax.spectra.primordial import curvature_power
+from boltzax.spectra.matter import linear_power, sigma_R
 
 try:
     from cobaya.log import LoggedError
@@ -33,7 +31,7 @@ except ImportError as error:
 
 __all__ = ["Boltzax"]
 
-_DERIVED = (*Derived.__dataclass_fields__, "S8", "h", "omega_m")
+_DERIVED = (*Derived.__dataclass_fields__, "h", "omega_m")
 _KM_S = {"km/s/Mpc": 299792.458, "1/Mpc": 1.0}
 _FIRAS = 2.7255  # K
 _PAIRS = {("delta_tot", "delta_tot"): "m", ("delta_nonu", "delta_nonu"): "cb"}
@@ -232,21 +230,17 @@ def _precision(choice) -> Precision:
 def _sigma(results: Results, R, z, species: str):
     """RMS contrast in spheres of R Mpc at redshift z."""
 
-    def power(k):
-        x = results.background.conformal_time(-jax.numpy.log1p(z)) / results.background.tau_0
-        delta = results.matter.delta(k, x, species)
-        return 2.0 * np.pi**2 / k**3 * curvature_power(results.cosmology, k) * delta**2
-
-    return sigma_R(power, 1.0, R)
+    x = results.background.conformal_time(-jax.numpy.log1p(z)) / results.background.tau_0
+    return sigma_R(lambda k: linear_power(results.cosmology, results.matter, k, x, species), 1.0, R)
 
 
 def _derived(results: Results) -> dict[str, float]:
     """Every derived parameter and every input by boltzax's names, as numbers."""
     cosmo, derived = results.cosmology, results.derived
-    out = {name: getattr(cosmo, name) for name in PARAMETERS if hasattr(cosmo, name)}
+    known = [name for name in PARAMETERS if name not in Derived.__dataclass_fields__]
+    out = {name: getattr(cosmo, name) for name in known if hasattr(cosmo, name)}
     out = {name: v for name, v in out.items() if v is not None and not isinstance(v, str) and np.ndim(v) == 0}
-    out |= {name: getattr(derived, name) for name in Derived.__dataclass_fields__} | {"S8": S8(derived)}
-    out["omega_m"] = derived.Omega_m * cosmo.h**2
+    out |= {name: getattr(derived, name) for name in Derived.__dataclass_fields__}
     if cosmo.m_ncdm.shape[0] == 1:
         out["m_ncdm"] = cosmo.m_ncdm[0]
     return {name: float(value) for name, value in out.items()}

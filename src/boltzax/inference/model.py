@@ -22,7 +22,7 @@ from boltzax.inference.likelihood import Likelihood
 from boltzax.inference.observables import Observables, Theory
 from boltzax.precision import Outputs, Precision
 
-__all__ = ["DERIVED", "LABELS", "LCDM", "S8", "Model", "derived_values"]
+__all__ = ["DERIVED", "LABELS", "LCDM", "Model", "derived_values"]
 
 #: free parameters of LCDM with reionization
 LCDM = ("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio")
@@ -33,20 +33,17 @@ LABELS = {
     "m_ncdm": r"m_\nu", "N_ur": r"N_\mathrm{ur}", "N_eff": r"N_\mathrm{eff}", "Omega_m": r"\Omega_m",
     "omega_m": r"\omega_m", "Omega_b": r"\Omega_b", "Omega_cdm": r"\Omega_\mathrm{cdm}", "YHe": r"Y_\mathrm{He}",
     "sigma8": r"\sigma_8", "S8": "S_8", "theta_s_100": r"100\theta_s", "age": r"t_0", "rs_drag": r"r_\mathrm{drag}",
-    "A_planck": r"A_\mathrm{Planck}", "T_cmb": r"T_\mathrm{cmb}",
+    "A_planck": r"A_\mathrm{Planck}", "theta_star_100": r"100\theta_*", "thetastar": r"\theta_*",
+    "cosmomc_theta": r"\theta_\mathrm{MC}", "omega_ncdm": r"\omega_\nu", "Omega_ncdm": r"\Omega_\nu",
+    "T_cmb": r"T_\mathrm{cmb}",
 }  # fmt: skip
 #: derived parameters that chains record
 DERIVED = ("H0", "Omega_m", "sigma8", "S8", "theta_s_100", "A_s", "age", "rs_drag", "z_reio", "YHe", "N_eff")
 
 
-def S8(derived: Any) -> Float[Array, ""]:
-    """sigma8 (Omega_m / 0.3)^(1/2)."""
-    return derived.sigma8 * jnp.sqrt(derived.Omega_m / 0.3)
-
-
 def derived_values(derived: Any) -> dict[str, Any]:
     """The derived parameters `DERIVED` by name."""
-    return {name: S8(derived) if name == "S8" else getattr(derived, name) for name in DERIVED}
+    return {name: getattr(derived, name) for name in DERIVED}
 
 
 class Model:

@@ -10,4 +10,6 @@ RENAMES = {
     "mnu": "m_ncdm", "TCMB": "T_cmb", "yhe": "YHe", "yheused": "YHe", "rdrag": "rs_drag",
     "helium_redshift": "helium_fullreio_redshift", "helium_delta_redshift": "helium_fullreio_width",
     "pivot_scalar": "k_pivot", "omegal": "Omega_Lambda", "conformal_age": "tau_0",
+    "w": "w0_fld", "wa": "wa_fld", "nrun": "alpha_s", "nrunrun": "beta_s", "nt": "n_t",
+    "ntrun": "alpha_t", "HMCode_logT_AGN": "log10T_heat_hmcode",
 }  # fmt: skip

@@ -54,7 +54,7 @@ def tail(n: int) -> Tail:
     omega = np.unique(np.concatenate(half))
     s = 1j * np.concatenate([-omega[:0:-1], omega])
     values = response(s.imag)
-    poles = _aaa_poles(s, values, n)
+    poles = rational_poles(s, values, n)
     # the last row: the residues add up to 3/7, the first reaction of F_3
     matrix = np.concatenate([1.0 / (s[:, None] - poles), np.full((1, 2 * n), 100.0)])
     residues = np.linalg.lstsq(matrix, np.append(values, 300.0 / 7.0), rcond=None)[0]
@@ -63,7 +63,7 @@ def tail(n: int) -> Tail:
     return Tail(poles[upper], 2.0 * residues[upper])
 
 
-def _aaa_poles(s, values, n: int):
+def rational_poles(s, values, n: int):
     """The 2n poles of a rational interpolant of values(s), s symmetric about 0, through 0 and n pairs of conjugates."""
     from scipy.linalg import eigvals  # here: it takes long to import
 

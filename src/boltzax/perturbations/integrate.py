@@ -15,7 +15,7 @@ from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import NODES, SLOPE
 from boltzax.numerics.table import UniformTable
 from boltzax.perturbations.equations import Coefficients, Contents, Core, Medium, coefficients
-from boltzax.perturbations.initial import adiabatic
+from boltzax.perturbations.initial import initial
 from boltzax.perturbations.layout import N_PHOTON, Layout
 from boltzax.perturbations.mesh import Schedule
 from boltzax.perturbations.species.photons import POLARISATION as G
@@ -59,8 +59,10 @@ class _Inputs(NamedTuple):
     fluids: tuple[jnp.ndarray, ...]
 
 
-def integrate(lay: Layout, background, history: UniformTable, plan: Schedule, block: int) -> Trajectory:
-    """Run every mode of the plan from its start to today.
+def integrate(
+    lay: Layout, background, history: UniformTable, plan: Schedule, block: int, modes: tuple[str, ...] = ("ad",)
+) -> Trajectory:
+    """Run every wavenumber of the plan from its start to today; several initial conditions give a leading axis.
 
     history: over ln(tau/tau_0) of ln a, ln aH, ln kappa', a c_b^2, and the time functions of every fluid. `block`
     steps are factored together.
@@ -68,8 +70,11 @@ def integrate(lay: Layout, background, history: UniformTable, plan: Schedule, bl
     contents = Contents.of(background)
     x_start = plan.x[plan.mode_start, plan.mode_lane]
     y_start = plan.y[plan.mode_start, plan.mode_lane]
-    start = adiabatic(lay, contents, y_start / contents.tau_0, x_start * contents.tau_0)
-    return _run(lay, plan, block, _Inputs(contents, history, *start))
+    starts = [initial(lay, contents, y_start / contents.tau_0, x_start * contents.tau_0, mode) for mode in modes]
+    run = lambda start: _run(lay, plan, block, _Inputs(contents, history, *start))
+    if len(modes) == 1:
+        return run(starts[0])
+    return jax.vmap(run)(jax.tree.map(lambda *v: jnp.stack(v), *starts))
 
 
 def _blocks(plan: Schedule, block: int):

@@ -2,8 +2,10 @@
 
 from functools import lru_cache
 from math import factorial
+from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -13,22 +15,27 @@ from boltzax.grids import mode_coordinate
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable
 from boltzax.show import is_concrete, quantity
+from boltzax.spectra.primordial import mixture
 
 SPECIES = ("m", "cb")
 _DEGREE = 5  # of the splines in k: wavenumbers move over the modes with tau_0, and P(k) must have no kink there
 _R8 = 8.0  # Mpc/h
+KR_MAX = 35.0  # where the integral of sigma_R ends
 
 
 class MatterPower(eqx.Module):
     """Density contrasts of the solved modes at late times, read at any k and z.
 
     transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
-    flattened, powers falling; y_modes = k tau_0 of the modes.
+    flattened, powers falling; y_modes = k tau_0 of the modes; others: over tau/tau_0, the fields `boltzax.sources.LATE`
+    at the modes, flattened. isocurvature: the same for the entropy modes.
     """
 
     transfer: UniformTable
     y_modes: Float[Array, " modes"]
     tau_0: Float[Array, ""]
+    others: UniformTable | None = None
+    isocurvature: tuple["MatterPower", ...] = ()
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
@@ -41,10 +48,15 @@ class MatterPower(eqx.Module):
         i = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - 1, 0, intervals - 1)
         return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(y)
 
+    def slope(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
+        """d delta / dx."""
+        return jax.jvp(lambda x: self.delta(k, x, species), (x,), (jnp.ones_like(x),))[1]
+
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""
         lo, hi = self.y_modes[0] / self.tau_0, self.y_modes[-1] / self.tau_0
-        k = error_if(k, (k < lo) | (k > hi), _range("k", k, lo, hi, "1/Mpc", "raise k_max in Outputs"), OutOfRangeError)
+        outside = (k < lo * (1.0 - 1e-12)) | (k > hi * (1.0 + 1e-12))
+        k = error_if(k, outside, _range("k", k, lo, hi, "1/Mpc", "raise k_max in Outputs"), OutOfRangeError)
         x_min = self.transfer.x0
         message = "pk_lin: z lies beyond the solved times, tau < 0.15 tau_0 (z above ~ 40) or z < 0"
         return k, error_if(x, (x < x_min - 1e-12) | (x > 1.0 + 1e-12), message, OutOfRangeError)
@@ -88,7 +100,30 @@ def matter_power(grid, background, src) -> MatterPower:
     splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
     table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), splines.reshape(len(x), -1))
-    return MatterPower(table, jnp.asarray(y), background.tau_0)
+    others = None
+    if src.late is not None:
+        rows = jnp.moveaxis(src.late[:, grid.smooth_modes], -1, 0).reshape(len(x), -1)
+        others = UniformTable(table.x0, table.dx, rows)
+    modes = tuple(matter_power(grid, background, mode) for mode in src.isocurvature)
+    return MatterPower(table, jnp.asarray(y), background.tau_0, others, modes)
+
+
+class _Delta(NamedTuple):
+    """Density contrasts of the adiabatic mode and of the isocurvature ones."""
+
+    value: jnp.ndarray
+    isocurvature: tuple = ()
+
+    def without_others(self) -> "_Delta":
+        """The adiabatic mode alone."""
+        return _Delta(self.value)
+
+
+def linear_power(cosmo, matter: MatterPower, k: Float[Array, " k"], x, species: str = "m") -> Float[Array, " k"]:
+    """Linear P(k) [Mpc^3] of all initial conditions at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
+    others = tuple(_Delta(mode.delta(k, x, species)) for mode in matter.isocurvature)
+    parts = mixture(cosmo, _Delta(matter.delta(k, x, species), others))
+    return 2.0 * jnp.pi**2 / k**3 * sum(power(k) * delta.value**2 for delta, power in parts)
 
 
 def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:
@@ -97,7 +132,7 @@ def sigma_R(power, h, R: float = _R8) -> Float[Array, ""]:
     Integral over ln k from 1e-4 to the range where the top-hat window leaves less than 1e-6.
     """
     radius = R / h
-    x = np.exp(np.linspace(np.log(2e-4), np.log(35.0), 1600))  # k R
+    x = np.exp(np.linspace(np.log(2e-4), np.log(KR_MAX), 1600))  # k R
     k = x / radius
     window = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
     integrand = power(k) * k**3 * window**2 / (2.0 * np.pi**2)

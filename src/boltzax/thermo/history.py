@@ -33,7 +33,8 @@ class Thermodynamics(eqx.Module):
 
     n_H: hydrogen nuclei today [1/m^3]. z_rec, tau_rec: maximum of the visibility function; z_star: kappa = 1 (CLASS
     counts reionization); z_d: optical depth of the baryons = 1. rs_* sound horizon there [Mpc], tau_* conformal time
-    [Mpc]. theta_s_100 = 100 rs_rec / (comoving distance to z_rec). tau_reio: optical depth to the start of
+    [Mpc]. theta_s_100 = 100 rs_rec / (comoving distance to z_rec); theta_star_100: the same at z_star; thetastar: the
+    angle (not times 100) where kappa = 1 without reionization, as in CAMB. tau_reio: optical depth to the start of
     reionization.
     """
 
@@ -53,6 +54,8 @@ class Thermodynamics(eqx.Module):
     tau_d: Float[Array, ""]
     rs_d: Float[Array, ""]
     theta_s_100: Float[Array, ""]
+    theta_star_100: Float[Array, ""]
+    thetastar: Float[Array, ""]
     table: UniformTable  # x_e, 1 - T_b/T_r, ln kappa', d ln kappa'/d ln a, kappa, a cb2, ln aH
 
     def at(self, ln_a: Float[Array, "*s"]) -> ThermalState:

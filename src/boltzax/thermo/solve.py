@@ -17,7 +17,7 @@ from boltzax.constants import (
 )
 from boltzax.errors import BoltzaxError, ParameterRangeError, error_if
 from boltzax.numerics.fusion import settle
-from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars, slopes
+from boltzax.numerics.table import UniformTable, cell_integrals, grid_weights, keep, keep_scalars, slopes
 from boltzax.thermo import recombination, reionization
 from boltzax.thermo.bbn import helium_fraction
 from boltzax.thermo.collocation import mesh_nodes, on_half_steps
@@ -167,7 +167,8 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
     H, rate = keep(H, per_electron / (a * H))
     x_before, cooling = keep(*_on_grid(grid, conditions, history, H, T_cmb, n_H0))
     model, tau_reio = _reionize(cosmo, f_He, grid.ln_a, x_before, rate)
-    x_e, cooling = keep(x_before + model.added(grid.ln_a, x_before), _reheat(grid, conditions, history, model, cooling))
+    added, cooling = keep(model.added(grid.ln_a, x_before), _reheat(grid, conditions, history, model, cooling))
+    x_e, reionized = x_before + added, (rate * added) @ (grid_weights(n_grid) * grid.dx)
 
     gamma = recombination.coupling(x_e, T_cmb / a, H * _PER_SECOND, f_He)
     a_cb2 = a * _sound_speed(x_e, cooling, T_cmb / a, gamma, YHe)
@@ -177,27 +178,29 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
     fields = (x_e, cooling, ln_kappa_prime, slopes(ln_kappa_prime, grid.dx), kappa, a_cb2, jnp.log(a * H), kappa_b)
     fields = jnp.stack(keep(*fields), axis=-1)
     x0, dx = jnp.asarray(LN_A_START), jnp.asarray(grid.dx)
-    found = _epochs(background, UniformTable(x0, dx, fields[:, np.array([2, 3, 4, 6, 7])]))
+    found = _epochs(background, UniformTable(x0, dx, fields[:, np.array([2, 3, 4, 6, 7])]), reionized)
 
     scalars = dict(T_cmb=T_cmb, YHe=YHe, f_He=f_He, n_H=n_H0, z_reio=model.z_reio, tau_reio=tau_reio)
     return Thermodynamics(**scalars, **found, table=UniformTable(x0, dx, fields[:, :7]))
 
 
-def _epochs(background, table: UniformTable) -> dict[str, Float[Array, ""]]:
-    """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag.
+def _epochs(background, table: UniformTable, reionized) -> dict[str, Float[Array, ""]]:
+    """Redshift, conformal time and sound horizon of last scattering, kappa = 1 and baryon drag; angles.
 
-    `table`: ln kappa', d ln kappa'/d ln a, kappa, ln aH and the optical depth of the baryons.
+    `table`: ln kappa', d ln kappa'/d ln a, kappa, ln aH and the optical depth of the baryons; reionized: optical depth
+    of the electrons of reionization.
     """
 
-    def mismatch(x):  # of the maximum of g, of kappa = 1, of kappa_b = 1; each nearly linear in ln a
-        of_rec, of_star, of_d = table(x)
+    def mismatch(x):  # of the maximum of g, of kappa = 1, kappa_b = 1, kappa = 1 without reionization
+        of_rec, of_star, of_d, of_camb = table(x)  # each nearly linear in ln a
         peak = of_rec[0] - of_rec[3] - jnp.log(-of_rec[1])  # kappa' = - d ln kappa' / d tau
-        return jnp.stack([peak, jnp.log(of_star[2]), jnp.log(of_d[4])])
+        return jnp.stack([peak, jnp.log(of_star[2]), jnp.log(of_d[4]), jnp.log(of_camb[2] - reionized)])
 
-    x = newton(mismatch, jnp.full(3, -7.0), -7.8, -6.2, _EPOCH_STEPS)
+    x = newton(mismatch, jnp.full(4, -7.0), -7.8, -6.2, _EPOCH_STEPS)
     tau = background.conformal_time(jnp.concatenate([x, jnp.zeros(1)]))
-    z, epochs, rs = keep(jnp.expm1(-x), tau[:3], background.sound_horizon(x))
-    out = {"theta_s_100": 100.0 * rs[0] / (tau[3] - epochs[0])}
+    z, epochs, rs = keep(jnp.expm1(-x), tau[:4], background.sound_horizon(x))
+    angle = rs / (tau[4] - epochs)
+    out = {"theta_s_100": 100.0 * angle[0], "theta_star_100": 100.0 * angle[1], "thetastar": angle[3]}
     for i, name in enumerate(("rec", "star", "d")):
         out |= {f"z_{name}": z[i], f"tau_{name}": epochs[i], f"rs_{name}": rs[i]}
     return out

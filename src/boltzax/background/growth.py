@@ -1,0 +1,41 @@
+"""Growth of matter that clusters without pressure, the same at all scales, from the background alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from boltzax.numerics.table import UniformTable
+
+LN_A_START = -12.0  # radiation era, a thousandth of the Hubble rate's matter
+_STEPS = 400
+
+
+@jax.jit
+def growth(bg) -> UniformTable:
+    """Over ln a: ln D, D in units of the scale factor well within matter domination, and f = d ln D / d ln a.
+
+    (a D')' = (3/2) rho_cb a^3 D, ' = d/dtau, where rho_cb is the density of baryons and cold dark matter: what streams
+    freely expands the universe and does not cluster. Starts on the growing mode of Meszaros (1974), D ~ 1 + 3y/2,
+    y = rho_cb / rho_radiation. Fourth-order Runge-Kutta of D and a D'.
+    """
+    step = -LN_A_START / _STEPS
+    ln_a = np.linspace(LN_A_START, 0.0, 2 * _STEPS + 1)
+    a, aH = np.exp(ln_a), np.exp(ln_a) * bg.hubble(jnp.asarray(ln_a))
+    matter = bg.rho_b + bg.rho_cdm
+    rates = jnp.stack([1.0 / (a * aH), 1.5 * matter / aH], axis=-1)
+    slope = lambda rate, v: rate * v[::-1]
+
+    def advance(v, rate):
+        k1 = slope(rate[0], v)
+        k2 = slope(rate[1], v + 0.5 * step * k1)
+        k3 = slope(rate[1], v + 0.5 * step * k2)
+        k4 = slope(rate[2], v + step * k3)
+        new = v + step / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        return new, new
+
+    y = matter * a[0] / (bg.rho_g + bg.rho_ur + bg.rho_ncdm_massless.sum())
+    start = jnp.stack([1.0 + 1.5 * y, a[0] * aH[0] * 1.5 * y]) * a[0] / (1.5 * y)
+    _, rest = jax.lax.scan(advance, start, jnp.stack([rates[:-2:2], rates[1::2], rates[2::2]], axis=1))
+    D, flow = jnp.concatenate([start[None], rest]).T
+    values = jnp.stack([jnp.log(D), flow * rates[::2, 0] / D], axis=-1)
+    return UniformTable(jnp.asarray(LN_A_START), jnp.asarray(step), values)

@@ -1,0 +1,116 @@
+"""Settings of CLASS as a cosmology and outputs of boltzax."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from boltzax.cosmology import Cosmology
+from boltzax.errors import BoltzaxError, NotImplementedParameterError
+from boltzax.isocurvature import FLAT, KINDS
+from boltzax.precision import Outputs
+
+# settings of CLASS that change nothing here as long as they have one of these values
+_INERT: dict[str, tuple[str, ...]] = {
+    "gauge": ("synchronous", "newtonian"), "lensing": ("yes", "no", "y", "n"),
+    "reio_parametrization": ("reio_camb",),
+    "Omega_k": ("0", "0.0"),
+    "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
+}  # fmt: skip
+_OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
+_SETTINGS = (
+    "output", "modes", "ic", "non_linear", "hmcode_version", "l_max_scalars", "l_max_tensors", "P_k_max_1/Mpc",
+    "P_k_max_h/Mpc", "z_max_pk", "z_pk",
+)  # fmt: skip
+_NONE = ("none", "", "no")
+_HMCODE = {"2020": "hmcode2020", "2020_baryonic_feedback": "hmcode2020_feedback"}
+_FLUID = ("w0_fld", "wa_fld", "cs2_fld")
+
+
+class CosmoSevereError(BoltzaxError, ValueError):
+    """A setting cannot be used (the name that classy gives to such errors)."""
+
+
+def translate(given: Mapping[str, Any]) -> tuple[Cosmology, Outputs]:
+    """The cosmology and the outputs that settings of CLASS describe.
+
+    Raises CosmoSevereError on an unknown or contradictory setting, NotImplementedParameterError, by name, on one that
+    boltzax does not have.
+    """
+    parameters, settings = {}, {}
+    for name, value in given.items():
+        known = "non_linear" if name == "non linear" else name
+        if known in _SETTINGS:
+            settings[known] = value
+        elif name in _INERT:
+            if str(value).strip().lower() not in (text.lower() for text in _INERT[name]):
+                raise _unavailable(name, value)
+        elif not name.endswith("_verbose"):
+            parameters[name] = value
+    unknown = set(str(settings.get("output", "")).replace(",", " ").split()) - _OUTPUT
+    if unknown:
+        raise NotImplementedParameterError(f"output '{unknown.pop()}' is not available in boltzax ({sorted(_OUTPUT)})")
+    _tensors(parameters, settings)
+    _initial_conditions(parameters, settings)
+    _closure(parameters)
+    try:
+        cosmo = Cosmology.from_dict(parameters)
+        h = float(cosmo.h)
+        k_max = max(float(settings.get("P_k_max_1/Mpc", 0.0)), h * float(settings.get("P_k_max_h/Mpc", 0.0)))
+        l_max, k_max = int(settings.get("l_max_scalars", 2500)), max(k_max, Outputs().k_max)
+        return cosmo, Outputs(l_max=l_max, k_max=k_max, nonlinear=_nonlinear(settings))
+    except NotImplementedParameterError:
+        raise
+    except BoltzaxError as error:
+        raise CosmoSevereError(str(error)) from error
+
+
+def _unavailable(name: str, value: Any) -> NotImplementedParameterError:
+    return NotImplementedParameterError(f"'{name} = {value}' is not available in boltzax")
+
+
+def _words(value: Any) -> list[str]:
+    return str(value).replace(" ", "").lower().split(",")
+
+
+def _tensors(parameters: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Keeps r where there are tensor modes; as in CLASS it is 1 unless given."""
+    modes = _words(settings.get("modes", "s"))
+    if "s" not in modes or not set(modes) <= {"s", "t"}:
+        raise NotImplementedParameterError(f"'modes = {settings['modes']}' is not available in boltzax: s or s,t")
+    if "t" in modes:
+        parameters.setdefault("r", 1.0)
+    elif float(parameters.pop("r", 0.0)):
+        raise CosmoSevereError("r needs modes = 's,t'")
+
+
+def _initial_conditions(parameters: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Isocurvature modes are those of `ic`; as in CLASS f_X is 1 unless given."""
+    modes = _words(settings.get("ic", "ad"))
+    if "ad" not in modes or not set(modes) <= {"ad", *KINDS}:
+        raise _unavailable("ic", settings["ic"])
+    stray = next((name for name in parameters if name in FLAT and FLAT[name][1] not in modes), None)
+    if stray:
+        raise CosmoSevereError(f"{stray} needs ic = 'ad,{FLAT[stray][1]}'")
+    for kind in modes:
+        if kind != "ad":
+            parameters.setdefault(f"f_{kind}", 1.0)
+
+
+def _closure(parameters: dict[str, Any]) -> None:
+    """Dark energy is a fluid where CLASS is told that there is no cosmological constant."""
+    if float(parameters.get("Omega_Lambda", 1.0)) == 0.0:
+        del parameters["Omega_Lambda"]
+        parameters.setdefault("w0_fld", -1.0)
+    elif any(name in parameters for name in _FLUID):
+        raise CosmoSevereError("a fluid of dark energy (w0_fld, wa_fld, cs2_fld) needs Omega_Lambda = 0")
+
+
+def _nonlinear(settings: Mapping[str, Any]) -> str | None:
+    method = str(settings.get("non_linear", "none")).strip().lower()
+    if method in _NONE:
+        return None
+    if method == "halofit":
+        return method
+    version = str(settings.get("hmcode_version", "2020")).strip().lower()
+    if method != "hmcode" or version not in _HMCODE:
+        raise _unavailable("non_linear", f"{method} {version}" if method == "hmcode" else method)
+    return _HMCODE[version]
