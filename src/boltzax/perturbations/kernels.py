@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import Polynomial
-from scipy.special import roots_legendre
 
 from boltzax.perturbations.hierarchy import Tail, rational_poles
 
@@ -20,7 +19,7 @@ POLARISATION = (3.0 / 32.0, 0.0, 18.0 / 32.0, 0.0, 3.0 / 32.0)
 
 _FINEST = 2e-2  # distance from the branch points at s = +-i to which the transform is resolved
 _FARTHEST = 200.0  # largest |s| fitted
-_MU, _WEIGHT = roots_legendre(60)
+_MU, _WEIGHT = np.polynomial.legendre.leggauss(60)
 
 
 def transform(coefficients: tuple[float, ...], omega: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import make_interp_spline
 
 from boltzax.grids import tensor_grid
 from boltzax.numerics.hidden import hidden
@@ -75,6 +74,8 @@ def radial_functions(ell: np.ndarray, z_max: float) -> tuple[np.ndarray, np.ndar
 
 @lru_cache(maxsize=4)
 def _blocks(p) -> tuple[_Block, ...]:
+    from scipy.interpolate import make_interp_spline  # here: it takes long to import
+
     grid, first = tensor_grid(p), first_step(p)
     z, functions = radial_functions(grid.ell, grid.y[-1])
     radial = make_interp_spline(z, functions.reshape(len(z), -1), k=7)

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import sici
 
 _TERMS_F, _TERMS_G = 28, 40
 _CENTRE, _POWER = 2.0, 0.35  # the Chebyshev variable is (s - 1)/(s + 1), s = (x / _CENTRE)^_POWER
@@ -57,6 +56,8 @@ def _coefficients() -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _exact(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f and g from sine and cosine integrals, from their asymptotic series (DLMF 6.12) where those cancel."""
+    from scipy.special import sici  # here: it takes long to import
+
     si, ci = sici(x)
     si = 0.5 * np.pi - si
     y = np.maximum(x, 60.0) ** -2
