@@ -35,6 +35,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
+_MAPS = Path("/proc/self/maps")
+_MANY_MAPS = 25_000  # a solver compiled for one structure takes 2400 of them; Linux allows a process 65530
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_compiled_programs():
+    """Forgets compiled programs when there are so many that the next would crash the process; the cache has them."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Loader of committed tables: reference("fiducial") spectra, reference("fiducial", "stages") stage table."""
