@@ -1,4 +1,4 @@
-"""Settings of CLASS as a cosmology and outputs of boltzax."""
+"""Settings of CLASS as a cosmology and outputs of boltzax, and a cosmology as settings of CLASS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, NotImplementedParameterError
 from boltzax.isocurvature import FLAT, KINDS
+from boltzax.parameters import VECTORS
 from boltzax.precision import Outputs
 
 # settings of CLASS that change nothing here as long as they have one of these values
@@ -114,3 +115,27 @@ def _nonlinear(settings: Mapping[str, Any]) -> str | None:
     if method != "hmcode" or version not in _HMCODE:
         raise _unavailable("non_linear", f"{method} {version}" if method == "hmcode" else method)
     return _HMCODE[version]
+
+
+def of_cosmology(cosmo: Cosmology) -> dict[str, Any]:
+    """The settings with which classy computes the same cosmology; see `Cosmology.to_classy`."""
+    settings = cosmo.to_dict()
+    settings["recombination"] = {"hyrec": "HyRec", "recfast": "RECFAST"}[cosmo.recombination]
+    for name in VECTORS:
+        values = settings.pop(name)
+        if values:
+            settings[name] = ",".join(repr(v) for v in values)
+    if cosmo.N_ncdm:
+        settings["N_ncdm"] = cosmo.N_ncdm
+    if settings.pop("beta_s") != 0.0:
+        raise NotImplementedParameterError("CLASS has no running of the running: beta_s must be 0")
+    for name, theirs, neutral in (("alpha_s", "alpha_s", 0.0), ("A_lens", "A_L", 1.0)):
+        value = settings.pop(name)
+        settings |= {theirs: value} if value != neutral else {}
+    if cosmo.r is not None:
+        settings |= {"modes": "s,t"} | {name: settings.get(name, "scc") for name in ("n_t", "alpha_t")}
+    if cosmo.cs2_fld is not None:
+        settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
+    if cosmo.isocurvature:
+        settings["ic"] = ",".join(["ad", *(mode.kind for mode in cosmo.isocurvature)])
+    return settings

@@ -262,12 +262,12 @@ class Cosmology(eqx.Module):
 
         `fluids` are not counted: see `boltzax.background.background`.
         """
-        return self._closure if self.dark_energy is None else jnp.zeros_like(self._closure)
+        return self._closure if self.cs2_fld is None else jnp.zeros_like(self._closure)
 
     @property
     def Omega_fld(self) -> Float[Array, ""]:
         """Dark energy with an equation of state over critical, by closure; zero if it is a cosmological constant."""
-        return jnp.zeros_like(self._closure) if self.dark_energy is None else self._closure
+        return jnp.zeros_like(self._closure) if self.cs2_fld is None else self._closure
 
     @property
     def _closure(self):
@@ -328,8 +328,8 @@ class Cosmology(eqx.Module):
             bad = _p.outside(value, _p.STORED[name])
             values[name] = error_if(value, bad, _p.range_message(name, value), ParameterRangeError, on_error)
         if self.w0_fld is not None:
-            bad = _p.early_dark_energy(self.w0_fld, self.wa_fld)
-            values["w0_fld"] = error_if(values["w0_fld"], bad, _p.EARLY, ParameterRangeError, on_error)
+            for bad, message in _p.dark_energy_errors(self.w0_fld, self.wa_fld, self.use_ppf):
+                values["w0_fld"] = error_if(values["w0_fld"], bad, message, ParameterRangeError, on_error)
         bad = ~(self._closure >= 0.0)
         message = _p.closure_message(self._closure)
         values["h"] = error_if(values["h"], bad, message, ParameterRangeError, on_error)
@@ -371,26 +371,9 @@ class Cosmology(eqx.Module):
 
     def to_classy(self) -> dict[str, Any]:
         """The settings with which classy computes the same cosmology (parameters only, no outputs)."""
-        settings = self.to_dict()
-        settings["recombination"] = {"hyrec": "HyRec", "recfast": "RECFAST"}[self.recombination]
-        for name in _p.VECTORS:
-            values = settings.pop(name)
-            if values:
-                settings[name] = ",".join(repr(v) for v in values)
-        if self.N_ncdm:
-            settings["N_ncdm"] = self.N_ncdm
-        if settings.pop("beta_s") != 0.0:
-            raise NotImplementedParameterError("CLASS has no running of the running: beta_s must be 0")
-        for name, theirs, neutral in (("alpha_s", "alpha_s", 0.0), ("A_lens", "A_L", 1.0)):
-            value = settings.pop(name)
-            settings |= {theirs: value} if value != neutral else {}
-        if self.r is not None:
-            settings |= {"modes": "s,t"} | {name: settings.get(name, "scc") for name in ("n_t", "alpha_t")}
-        if self.dark_energy is not None:
-            settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
-        if self.isocurvature:
-            settings["ic"] = ",".join(["ad", *(mode.kind for mode in self.isocurvature)])
-        return settings
+        from boltzax.compat_settings import of_cosmology  # which builds cosmologies
+
+        return of_cosmology(self)
 
     def _brief(self) -> str:
         names = ("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio", "m_ncdm")

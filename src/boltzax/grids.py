@@ -12,7 +12,7 @@ import numpy as np
 from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
 
 TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
-_X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
+X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
 _POINTS = 8  # of the interpolation between steps
 
 
@@ -186,7 +186,7 @@ def _time_density(p, y_max, x):
 
 
 def _time_nodes(p, y_max):
-    return _nodes_of_density(lambda x: _time_density(p, y_max, x), _X_FIRST, 1.0)
+    return _nodes_of_density(lambda x: _time_density(p, y_max, x), X_FIRST, 1.0)
 
 
 def time_taper(limit: float, y, step):

@@ -272,12 +272,16 @@ def range_message(name: str, value: Any, source: str | None = None) -> str:
     )
 
 
-EARLY = "w0_fld + wa_fld must be below 0, or dark energy would not vanish early on: lower wa_fld"
+_EARLY = "w0_fld + wa_fld must be below 0, or dark energy would not vanish early on: lower wa_fld"
+_CROSSING = "a fluid with one sound speed has no regular solution where w crosses -1: use_ppf = 'yes' has"
 
 
-def early_dark_energy(w0: Any, wa: Any) -> Any:
-    """Whether dark energy does not fall behind matter in the past."""
-    return ~(w0 + wa < 0.0)
+def dark_energy_errors(w0: Any, wa: Any, use_ppf: str) -> list[tuple[Any, str]]:
+    """What may be wrong with w = w0 + wa (1 - a): whether it is, and what to say."""
+    found = [(~(w0 + wa < 0.0), _EARLY)]
+    if use_ppf == "no":
+        found.append(((wa != 0.0) & ~((1.0 + w0) * (1.0 + w0 + wa) > 0.0), _CROSSING))
+    return found
 
 
 def closure_message(Omega_Lambda: Any) -> str:

@@ -22,7 +22,6 @@ from boltzax.numerics.function import as_module
 from boltzax.parameters import (
     DARK_ENERGY,
     DEFAULTS,
-    EARLY,
     GROUPS,
     MASSES,
     N_EFF_MASSLESS,
@@ -35,7 +34,7 @@ from boltzax.parameters import (
     TENSORS,
     VECTORS,
     closure_message,
-    early_dark_energy,
+    dark_energy_errors,
     omega_lambda,
     omega_ncdm,
     outside,
@@ -244,8 +243,9 @@ def _check(values: dict[str, Any], source: dict[str, str], closed: bool) -> None
         if np.any(outside(value, limits)):
             raise ParameterRangeError(range_message(name, value, source.get(name)))
     if values["w0_fld"] is not None and not is_traced((values["w0_fld"], values["wa_fld"])):
-        if early_dark_energy(values["w0_fld"], values["wa_fld"]):
-            raise ParameterRangeError(EARLY)
+        for bad, message in dark_energy_errors(values["w0_fld"], values["wa_fld"], values["use_ppf"]):
+            if bad:
+                raise ParameterRangeError(message)
     used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "N_ur", "T_cmb", *VECTORS)}
     if is_traced(used) or not closed:
         return

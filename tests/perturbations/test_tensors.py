@@ -23,8 +23,9 @@ LN_X = np.linspace(-16.0, 0.0, 3001)
 def universe(power, rho_ur=0.0, rho_g=0.0):
     """a = tau^power until tau_0 = 1, photons held by electrons: contents, and the table of the history."""
     contents = SimpleNamespace(
-        rho_g=rho_g, rho_ur=rho_ur, rho_ncdm_massless=jnp.zeros(0), M_ncdm=jnp.zeros(0), fluids=(), tau_0=jnp.ones(())
-    )
+        rho_g=rho_g, rho_ur=rho_ur, rho_ncdm_massless=jnp.zeros(0), M_ncdm=jnp.zeros(0), fluids=(), tau_0=jnp.ones(()),
+        early_streaming=rho_ur, early_radiation=rho_g + rho_ur,
+    )  # fmt: skip
     columns = (power * LN_X, np.log(power) - LN_X, 0.0 * LN_X + 15.0)
     return contents, UniformTable(jnp.asarray(LN_X[0]), jnp.asarray(LN_X[1] - LN_X[0]), jnp.stack(columns, axis=1))
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from boltzax.background import massive_neutrinos as ncdm
 from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4, RELIC
+from boltzax.errors import ParameterRangeError, error_if
 from boltzax.fluids import Fluid
 from boltzax.numerics.quadrature import cumulative
 from boltzax.numerics.table import UniformTable, cell_integrals, keep, keep_scalars
@@ -47,6 +48,16 @@ class Background(eqx.Module):
         """Density and pressure of each massive species at scale factor a [1/Mpc^2]."""
         y, scale = a[..., None] * self.M_ncdm, self.rho_ncdm_massless / a[..., None] ** 4
         return scale * ncdm.density(y), scale * ncdm.pressure(y)
+
+    @property
+    def early_streaming(self) -> Float[Array, ""]:
+        """rho a^4 of all neutrinos long before equality [1/Mpc^2]."""
+        return self.rho_ur + self.rho_ncdm_massless.sum()
+
+    @property
+    def early_radiation(self) -> Float[Array, ""]:
+        """rho a^4 of all radiation long before equality [1/Mpc^2]."""
+        return self.rho_g + self.early_streaming + sum(fluid.early_radiation() for fluid in self.fluids)
 
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""
@@ -150,13 +161,16 @@ def _today(cosmo):
 
 def _with_fluids(bg: Background, cosmo) -> Background:
     """The fluids of the cosmology take their density from the cosmological constant, or dark energy takes its place."""
-    if not cosmo.fluids and cosmo.dark_energy is None:
+    dark_energy = cosmo.dark_energy
+    if not cosmo.fluids and dark_energy is None:
         return bg
     ordinary = eqx.tree_at(lambda b: b.rho_lambda, bg, jnp.zeros(()))
     fluids = tuple(fluid.fixed(ordinary) for fluid in cosmo.fluids)
     rho = bg.rho_lambda - sum(fluid.rho(jnp.ones(())) for fluid in fluids)
-    if cosmo.dark_energy is not None:
-        fluids, rho = (*fluids, eqx.tree_at(lambda d: d.rho_0, cosmo.dark_energy, rho)), jnp.zeros(())
+    message = "the fluids take more density than is left beside the other species: lower theirs, or raise h"
+    rho = error_if(rho, ~(rho >= 0.0), message, ParameterRangeError)
+    if dark_energy is not None:
+        fluids, rho = (*fluids, eqx.tree_at(lambda d: d.rho_0, dark_energy, rho)), jnp.zeros(())
     N_eff = bg.N_eff + sum(fluid.early_radiation() for fluid in fluids) / (RELIC * bg.rho_g)
     return eqx.tree_at(lambda b: (b.rho_lambda, b.N_eff, b.fluids), bg, (rho, N_eff, fluids))
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from boltzax.numerics import runge_kutta
 from boltzax.numerics.table import UniformTable
 
 LN_A_START = -12.0  # radiation era, a thousandth of the Hubble rate's matter
@@ -23,17 +24,12 @@ def growth(bg) -> UniformTable:
     a, aH = np.exp(ln_a), np.exp(ln_a) * bg.hubble(jnp.asarray(ln_a))
     matter = bg.rho_b + bg.rho_cdm
     rates = jnp.stack([1.0 / (a * aH), 1.5 * matter / aH], axis=-1)
-    slope = lambda rate, v: rate * v[::-1]
 
     def advance(v, rate):
-        k1 = slope(rate[0], v)
-        k2 = slope(rate[1], v + 0.5 * step * k1)
-        k3 = slope(rate[1], v + 0.5 * step * k2)
-        k4 = slope(rate[2], v + step * k3)
-        new = v + step / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        new = runge_kutta.step(lambda v, rate: rate * v[::-1], v, rate, step)
         return new, new
 
-    y = matter * a[0] / (bg.rho_g + bg.rho_ur + bg.rho_ncdm_massless.sum())
+    y = matter * a[0] / bg.early_radiation
     start = jnp.stack([1.0 + 1.5 * y, a[0] * aH[0] * 1.5 * y]) * a[0] / (1.5 * y)
     _, rest = jax.lax.scan(advance, start, jnp.stack([rates[:-2:2], rates[1::2], rates[2::2]], axis=1))
     D, flow = jnp.concatenate([start[None], rest]).T

@@ -18,7 +18,7 @@ from boltzax.fluids.fluid import Fluid, Instant, Metric
 from boltzax.numerics.quadrature import cumulative
 from boltzax.numerics.table import UniformTable, cell_integrals
 
-_C_GAMMA = 0.4  # transition of PPF to smooth dark energy, in sound horizons (Fang, Hu & Lewis 2008, sec. III)
+_C_GAMMA = 0.4  # transition of PPF to smooth dark energy, in sound horizons (Fang, Hu & Lewis 2008)
 _LN_A_START, _N_GRID = -24.0, 2401  # of the density of a w(a) without closed form
 
 
@@ -80,7 +80,7 @@ class DarkEnergy(Fluid):
 class PPF(DarkEnergy):
     """One unknown, Gamma: what is missing of the potential on scales where dark energy is smooth.
 
-    Fang, Hu & Lewis (2008), eqs. (10), (12) and (13)-(17), in synchronous gauge.
+    Fang, Hu & Lewis (2008), sec. II, in synchronous gauge.
     """
 
     functions = ("dark", "ln_rest")

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from boltzax.errors import ParameterRangeError, is_traced
 
 
 class Instant(NamedTuple):
@@ -27,6 +31,17 @@ class Metric(NamedTuple):
 
     h_prime: Float[Array, "*s"]
     eta_prime: Float[Array, "*s"]
+
+
+def check(fluid: "Fluid", **limits: tuple) -> None:
+    """Raises ParameterRangeError for a concrete field outside its (low, high); (low, high, True) allows low."""
+    for name, (low, high, *included) in limits.items():
+        value = getattr(fluid, name)
+        if isinstance(value, (float, int, np.ndarray, jax.Array)) and not is_traced(value):
+            if not (low < value < high or (included and value == low)):
+                sign = "<=" if included else "<"
+                kind = type(fluid).__name__
+                raise ParameterRangeError(f"{name} = {float(value):g} of {kind}: give {low:g} {sign} {name} < {high:g}")
 
 
 class Fluid(eqx.Module):

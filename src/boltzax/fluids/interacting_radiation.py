@@ -3,19 +3,24 @@
 from jaxtyping import Array, Float
 
 from boltzax.constants import RELIC
-from boltzax.fluids.fluid import Fluid
+from boltzax.fluids.fluid import Fluid, check
 
 
 class InteractingRadiation(Fluid):
     """Massless particles without free streaming: Ma & Bertschinger (1995), eq. (49), with F_l = 0 for l >= 2.
 
     N_idr: its density in units of one massless neutrino; it counts in N_eff, on top of the neutrinos.
+
+    Raises ParameterRangeError for a concrete value outside 0 <= N_idr < 50.
     """
 
     N_idr: Float[Array, ""]
     rho_0: Float[Array, ""] | float = 0.0
 
     functions = ("density",)
+
+    def __check_init__(self):
+        check(self, N_idr=(0.0, 50.0, True))
 
     @property
     def size(self):

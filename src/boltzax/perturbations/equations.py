@@ -19,7 +19,7 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 class Contents(NamedTuple):
     """What the equations read of the background: densities today times their scaling [1/Mpc^2], masses, tau_0 [Mpc],
-    fluids."""
+    radiation long before equality, fluids."""
 
     rho_g: jnp.ndarray
     rho_ur: jnp.ndarray
@@ -28,6 +28,8 @@ class Contents(NamedTuple):
     rho_ncdm_massless: jnp.ndarray
     M_ncdm: jnp.ndarray
     tau_0: jnp.ndarray
+    early_streaming: jnp.ndarray
+    early_radiation: jnp.ndarray
     fluids: tuple[Fluid, ...] = ()
 
     @classmethod

@@ -6,6 +6,7 @@ and not after. Here G itself is approximated, by a rational function: its poles 
 by the quadrupole, right at all times, and an implicit solve with them is elementwise arithmetic and one sum.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,21 +50,29 @@ def tail(n: int) -> Tail:
     Poles by the AAA algorithm (Nakatsukasa, Sete & Trefethen 2018, SIAM J. Sci. Comput. 40, A1494), residues by least
     squares. The largest error of G is 1e-3, 7e-5, 4e-6, 4e-7 for n = 6, 8, 10, 12.
     """
-    near = np.geomspace(_FINEST, 1.0, 400)
-    half = [1.0 - near, 1.0 + near, np.geomspace(2.0, _FARTHEST, 150), np.linspace(0.0, 1.0 - _FINEST, 100)]
+    return exponentials(response, 3.0 / 7.0, n, _FINEST)
+
+
+def exponentials(transform: Callable[[np.ndarray], np.ndarray], at_zero: float, n: int, finest: float) -> Tail:
+    """n pairs of modes whose Re sum(c w) is the answer with this Laplace transform at s = i omega + 0.
+
+    at_zero: the answer at time zero, which the residues add up to; finest: distance from the branch points at s = +-i
+    to which the transform is resolved.
+    """
+    near = np.geomspace(finest, 1.0, 400)
+    half = [1.0 - near, 1.0 + near, np.geomspace(2.0, _FARTHEST, 150), np.linspace(0.0, 1.0 - finest, 100)]
     omega = np.unique(np.concatenate(half))
     s = 1j * np.concatenate([-omega[:0:-1], omega])
-    values = response(s.imag)
-    poles = rational_poles(s, values, n)
-    # the last row: the residues add up to 3/7, the first reaction of F_3
+    values = transform(s.imag)
+    poles = _poles(s, values, n)
     matrix = np.concatenate([1.0 / (s[:, None] - poles), np.full((1, 2 * n), 100.0)])
-    residues = np.linalg.lstsq(matrix, np.append(values, 300.0 / 7.0), rcond=None)[0]
+    residues = np.linalg.lstsq(matrix, np.append(values, 100.0 * at_zero), rcond=None)[0]
     upper = poles.imag > 0.0
     assert upper.sum() == n and poles.real.max() < 0.0
     return Tail(poles[upper], 2.0 * residues[upper])
 
 
-def rational_poles(s, values, n: int):
+def _poles(s, values, n: int):
     """The 2n poles of a rational interpolant of values(s), s symmetric about 0, through 0 and n pairs of conjugates."""
     from scipy.linalg import eigvals  # here: it takes long to import
 

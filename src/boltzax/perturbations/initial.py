@@ -120,12 +120,11 @@ def initial(lay: Layout, background, k, tau, mode: str = "ad"):
     """Values at k tau << 1, k and tau [..., lanes]: fluid [..., 4, lanes], hierarchies' l = 0, 1, 2 [..., 3, rows,
     lanes], and the unknowns [n, lanes] of each fluid. The tails are zero. mode: a key of `MODES`.
     """
-    massless = background.rho_ur + background.rho_ncdm_massless.sum()
-    radiation = background.rho_g + massless + sum(fluid.early_radiation() for fluid in background.fluids)
+    radiation = background.early_radiation
     matter = background.rho_b + background.rho_cdm
     w = matter / jnp.sqrt(radiation) * tau
     era = _Era(
-        f_nu=massless / radiation,
+        f_nu=background.early_streaming / radiation,
         f_g=background.rho_g / radiation,
         r_b=background.rho_b / matter,
         r_c=background.rho_cdm / matter,

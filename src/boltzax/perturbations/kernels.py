@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial import Polynomial
 
-from boltzax.perturbations.hierarchy import Tail, rational_poles
+from boltzax.perturbations import hierarchy
+from boltzax.perturbations.hierarchy import Tail
 
 #: m(mu) of the anisotropic stress: int m exp(-i mu s) dmu = j_2(s) / s^2 (Weinberg 2004, eq. 17)
 INTENSITY = (1.0 / 16.0, 0.0, -2.0 / 16.0, 0.0, 1.0 / 16.0)
@@ -18,7 +19,6 @@ INTENSITY = (1.0 / 16.0, 0.0, -2.0 / 16.0, 0.0, 1.0 / 16.0)
 POLARISATION = (3.0 / 32.0, 0.0, 18.0 / 32.0, 0.0, 3.0 / 32.0)
 
 _FINEST = 2e-2  # distance from the branch points at s = +-i to which the transform is resolved
-_FARTHEST = 200.0  # largest |s| fitted
 _MU, _WEIGHT = np.polynomial.legendre.leggauss(60)
 
 
@@ -42,16 +42,5 @@ def exponentials(coefficients: tuple[float, ...], n: int) -> Tail:
     The largest error over the kernel at 0 is 1e-4, 4e-5, 6e-6 for INTENSITY with n = 5, 6, 7 and 2e-3, 3e-4, 6e-5 for
     POLARISATION, whose kernel falls as 1/s only, with n = 6, 7, 8.
     """
-    near = np.geomspace(_FINEST, 1.0, 400)
-    half = [1.0 - near, 1.0 + near, np.geomspace(2.0, _FARTHEST, 150), np.linspace(0.0, 1.0 - _FINEST, 100)]
-    omega = np.unique(np.concatenate(half))
-    s = 1j * np.concatenate([-omega[:0:-1], omega])
-    values = transform(coefficients, s.imag)
-    poles = rational_poles(s, values, n)
-    # the last row: the residues add up to the kernel at 0, which tight coupling feels
-    matrix = np.concatenate([1.0 / (s[:, None] - poles), np.full((1, 2 * n), 100.0)])
-    total = 100.0 * (_WEIGHT @ Polynomial(coefficients)(_MU))
-    residues = np.linalg.lstsq(matrix, np.append(values, total), rcond=None)[0]
-    upper = poles.imag > 0.0
-    assert upper.sum() == n and poles.real.max() < 0.0
-    return Tail(poles[upper], 2.0 * residues[upper])
+    at_zero = _WEIGHT @ Polynomial(coefficients)(_MU)  # which tight coupling feels
+    return hierarchy.exponentials(lambda omega: transform(coefficients, omega), at_zero, n, _FINEST)

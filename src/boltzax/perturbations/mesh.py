@@ -13,6 +13,13 @@ X_REC, X_REIO = 285.0 / 14150.0, 4700.0 / 14150.0  # where recombination and rei
 X_START_MAX = 7e-5  # superhorizon modes start at about 1 Mpc
 
 
+def visibility(x):
+    """Steps per unit x for each unit of n_v, where the visibility function has its peaks."""
+    rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
+    reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
+    return np.sqrt(rec**2 + reio**2)
+
+
 def step_density(x, y, p):
     """Steps per unit x: n_h per e-fold, n_k per radian while radiation must be resolved, more at g's peaks.
 
@@ -23,10 +30,8 @@ def step_density(x, y, p):
     silk = y / (p.n_silk * 2000.0) * (x / X_REC) ** 1.5
     early = 1.0 / (1.0 + (x / 0.05) ** 6) / (1.0 + silk**4)
     resolved = np.maximum(1.0 / (1.0 + (y * x / p.x_stream) ** 4), early)
-    rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
-    reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
     smooth = p.n_h / x * (1.0 + 2.0 * x**6)  # denser towards today, where interpolation is one-sided
-    return np.sqrt(smooth**2 + (p.n_k * y * resolved) ** 2 + p.n_v**2 * (rec**2 + reio**2))
+    return np.sqrt(smooth**2 + (p.n_k * y * resolved) ** 2 + (p.n_v * visibility(x)) ** 2)
 
 
 @lru_cache

@@ -19,6 +19,7 @@ import numpy as np
 
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import FROM_START, MATRIX, SLOPE
+from boltzax.numerics.small import apply, product
 from boltzax.perturbations import blocks as fluid_blocks
 from boltzax.perturbations import tails
 from boltzax.perturbations.equations import (
@@ -53,16 +54,6 @@ class Factors(NamedTuple):
     border: jnp.ndarray
     tails: tuple[tails.Response, ...]
     fluids: tuple[jnp.ndarray, ...] = ()
-
-
-def _apply(matrix, v):
-    """Matrix [3, 3, ...] times v [3, ...] over the nodes."""
-    return sum(matrix[:, j] * v[j] for j in range(3))
-
-
-def _product(a, b):
-    """Product of matrices [3, 3, ...]."""
-    return sum(a[:, j, None] * b[j] for j in range(3))
 
 
 def _nodes(matrix, v):
@@ -111,11 +102,11 @@ def factor(lay: Layout, c: Coefficients) -> Factors:
 def _chain(gk, blocks, r0, r1, r2):
     """l = 0, 1, 2 [3, rows, lanes] of hierarchies for right-hand sides of that shape, the border at rest."""
     b0, b1, b2 = blocks
-    y2 = _apply(b2, r2)
-    y1 = settle(_apply(b1, r1 - 2.0 / 3.0 * gk * y2))
-    x0 = _apply(b0, r0 - gk * y1)
-    x1 = settle(y1 + _apply(b1, gk / 3.0 * x0))
-    return x0, x1, y2 + _apply(b2, 0.4 * gk * x1)
+    y2 = apply(b2, r2)
+    y1 = settle(apply(b1, r1 - 2.0 / 3.0 * gk * y2))
+    x0 = apply(b0, r0 - gk * y1)
+    x1 = settle(y1 + apply(b1, gk / 3.0 * x0))
+    return x0, x1, y2 + apply(b2, 0.4 * gk * x1)
 
 
 class _Answers(NamedTuple):
@@ -138,14 +129,14 @@ class _Answers(NamedTuple):
 def _answers(gk, blocks) -> _Answers:
     gk = gk[:, None]
     b0, b1, b2 = blocks
-    x10 = _product(b1, gk / 3.0 * b0)
-    y12 = -2.0 / 3.0 * _product(b1, gk * b2)
-    x02 = -_product(b0, gk * y12)
-    x12 = y12 + _product(b1, gk / 3.0 * x02)
+    x10 = product(b1, gk / 3.0 * b0)
+    y12 = -2.0 / 3.0 * product(b1, gk * b2)
+    x02 = -product(b0, gk * y12)
+    x12 = y12 + product(b1, gk / 3.0 * x02)
     gk, p0, p1, p2 = (v[..., :N_PHOTON, :] for v in (gk, b0, b1, b2))
-    x01 = -_product(p0, gk * p1)
-    x11 = p1 + _product(p1, gk / 3.0 * x01)
-    x20, x21, x22 = (_product(p2, 0.4 * gk * v) for v in (x10[..., :N_PHOTON, :], x11, x12[..., :N_PHOTON, :]))
+    x01 = -product(p0, gk * p1)
+    x11 = p1 + product(p1, gk / 3.0 * x01)
+    x20, x21, x22 = (product(p2, 0.4 * gk * v) for v in (x10[..., :N_PHOTON, :], x11, x12[..., :N_PHOTON, :]))
     return _Answers(b0, x02, x10, x12, x01, x11, x20, x21, p2 + x22)
 
 

@@ -21,10 +21,11 @@ from jaxtyping import Array, Float
 
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import FROM_START, MATRIX, NODES, SLOPE
+from boltzax.numerics.small import apply, product
 from boltzax.perturbations import tails
 from boltzax.perturbations.kernels import INTENSITY, POLARISATION, exponentials
 from boltzax.perturbations.layout import Group
-from boltzax.perturbations.mesh import X_REC, X_REIO, X_START_MAX
+from boltzax.perturbations.mesh import X_START_MAX, visibility
 
 RESOLVED = 2.0
 _BLOCK = 8  # steps whose factors are made together
@@ -47,11 +48,9 @@ class TensorSources(eqx.Module):
 def step_density(x, y, p):
     """Steps per unit x. Waves are resolved until y x ~ RESOLVED p.x_stream and beyond left out of the sources."""
     resolved = 1.0 / (1.0 + (y * x / (RESOLVED * p.x_stream)) ** 4)
-    rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
-    reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
     radians = p.n_k * y * resolved * (0.8 + 0.8 / (1.0 + (y * x / 20.0) ** 2))  # the later, the less it adds
     smooth = p.n_h / x
-    return np.sqrt(smooth**2 + radians**2 + p.n_v**2 * (rec**2 + reio**2))
+    return np.sqrt(smooth**2 + radians**2 + (p.n_v * visibility(x)) ** 2)
 
 
 @lru_cache
@@ -121,10 +120,6 @@ def _groups(p) -> _Groups:
     return _Groups(group(INTENSITY, max(p.n_tail - 2, 3)), group(POLARISATION, p.n_tail))
 
 
-def _apply(matrix, v):
-    return (matrix * v).sum(1)
-
-
 def _inverse(m):
     """Inverse of matrices [3, 3, ...] by cofactors."""
 
@@ -135,10 +130,6 @@ def _inverse(m):
     rows = [[cofactor(j, i) for j in range(3)] for i in range(3)]
     determinant = sum(m[0, j] * rows[j][0] for j in range(3))
     return jnp.stack([jnp.stack(row) for row in rows]) / determinant
-
-
-def _product(a, b):
-    return sum(a[:, j, None] * b[j] for j in range(3))
 
 
 def _factor(groups: _Groups, background, medium, k, dtau) -> _Factors:
@@ -155,12 +146,12 @@ def _factor(groups: _Groups, background, medium, k, dtau) -> _Factors:
         for g, r in ((groups.intensity, intensity), (groups.polarisation, polarisation), (groups.intensity, neutrinos))
     )
     psi = _inverse(wide(np.eye(3)) - (1.5 * e_g + e_p) * damping)
-    psi_of_p = 1.5 * dtau * _product(psi, e_g)
+    psi_of_p = 1.5 * dtau * product(psi, e_g)
     relativistic = background.rho_ur / a**2
     if background.M_ncdm.shape[0]:
         relativistic = relativistic + 3.0 * a**2 * background.rho_ncdm(a)[1].sum(-1)
     drive = 24.0 * dtau * jnp.stack([background.rho_g / a**2, relativistic])
-    photons = dtau * e_g + _product(e_g, damping[:, None] * psi_of_p)
+    photons = dtau * e_g + product(e_g, damping[:, None] * psi_of_p)
     matrix = wide(SLOPE) + wide(np.eye(3)) * (2.0 * aH * dtau) + wide(MATRIX) * (k * dtau) ** 2
     matrix = matrix + drive[0][:, None] * photons + drive[1][:, None] * dtau * e_n
     return _Factors(
@@ -174,10 +165,10 @@ def _advance(groups: _Groups, z: _State, step):
     free = lambda g, r, w: tails.free_f3(g, r, w)[:, 0]
     pi_g = free(groups.intensity, f.intensity, z.intensity)
     pi_n = free(groups.intensity, f.neutrinos, z.neutrinos)
-    psi = _apply(f.psi, 1.5 * pi_g + free(groups.polarisation, f.polarisation, z.polarisation))
-    waves = f.drive[0] * (pi_g + _apply(f.echo, f.thomson * psi)) + f.drive[1] * pi_n
-    p = _apply(f.p, FROM_START[:, None] * z.p - k**2 * dtau * z.h + waves)
-    psi = psi - _apply(f.psi_of_p, p)
+    psi = apply(f.psi, 1.5 * pi_g + free(groups.polarisation, f.polarisation, z.polarisation))
+    waves = f.drive[0] * (pi_g + apply(f.echo, f.thomson * psi)) + f.drive[1] * pi_n
+    p = apply(f.p, FROM_START[:, None] * z.p - k**2 * dtau * z.h + waves)
+    psi = psi - apply(f.psi_of_p, p)
     metric, gain = (-dtau * p)[:, None], (f.thomson * psi)[:, None]
     end = _State(
         z.h + dtau * (MATRIX[2][:, None] * p).sum(0),
@@ -194,9 +185,7 @@ def _begin(groups: _Groups, background, k, tau) -> _State:
 
     Weinberg (2004), eq. (15) with K(0) = 1/15. Photons are tightly coupled.
     """
-    massless = background.rho_ur + background.rho_ncdm_massless.sum()
-    radiation = background.rho_g + massless + sum(fluid.early_radiation() for fluid in background.fluids)
-    rate = 5.0 / (15.0 + 4.0 * massless / radiation) * k**2 * tau
+    rate = 5.0 / (15.0 + 4.0 * background.early_streaming / background.early_radiation) * k**2 * tau
     h = 1.0 - 0.5 * rate * tau
     rest = lambda g: jnp.zeros((2, len(g.lam), 1, len(tau)))
     neutrinos = rest(groups.intensity).at[0].add(0.5 * rate * tau)

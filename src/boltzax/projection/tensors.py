@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from boltzax.grids import tensor_grid
+from boltzax.grids import X_FIRST, tensor_grid
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.table import UniformTable, grid_weights
 from boltzax.perturbations.tensors import RESOLVED, TensorSources, integrate, meshes
@@ -29,7 +29,6 @@ from boltzax.projection.interpolation import mode_weights
 from boltzax.projection.layout import Rectangle
 from boltzax.projection.line_of_sight import every_ell
 
-_X_FIRST = 130.0 / 14150.0  # before this no photon scattered last, in any cosmology near ours
 _ROWS, _PIECES = 128, 8  # wavenumbers of a block, and parts of it that are summed one after the other
 _NOTHING = 1e-6  # weight below which a step is left out
 _TAPER, _WIDTH = 0.8, 0.12  # in units of RESOLVED p.x_stream: where the wave is left out, and how gradually
@@ -52,7 +51,7 @@ class _Block(NamedTuple):
 def first_step(p) -> int:
     """The first step end that any mode needs."""
     x, _ = meshes(tuple(tensor_grid(p).y_modes), p)
-    return int((x < _X_FIRST).sum(1).min())
+    return int((x < X_FIRST).sum(1).min())
 
 
 def radial_functions(ell: np.ndarray, z_max: float) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +89,7 @@ def _blocks(p) -> tuple[_Block, ...]:
         kept = 0.5 * (1.0 - np.tanh((y[:, None] * x / (RESOLVED * p.x_stream) - _TAPER) / _WIDTH))
         end = int(np.flatnonzero(kept.max(0) > _NOTHING)[-1]) + 1
         dx = (slope * grid_weights(x.shape[1]) * kept)[:, first:end]
-        last = y[-1] * (1.0 - _X_FIRST)
+        last = y[-1] * (1.0 - X_FIRST)
         high = int(np.searchsorted(grid.ell, last + 3.0 * last ** (1 / 3) + 4.0))  # beyond, all is dark
         values = radial(np.maximum(y[:, None] * (1.0 - x[:, first:end]), 0.0)).reshape(*dx.shape, 3, -1)
         values = (values[..., :high] * dx[..., None, None]).astype(np.float32)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax.numerics import runge_kutta
 from boltzax.numerics.quadrature import gauss_legendre
 from boltzax.numerics.table import UniformTable
 from boltzax.spectra.nonlinear.linear import Epoch, dark_energy, matter_density
@@ -77,13 +78,7 @@ def _integrate(matter, rho_de, w_de) -> UniformTable:
         return _State(y.slope, -(4.0 + bend) * y.slope - (3.0 + bend - 1.5 * omega) * y.g, y.g - y.total)
 
     def step(y: _State, at):
-        move = lambda s, d: jax.tree.map(lambda u, v: u + s * v, y, d)
-        k1 = slopes(y, at[0])
-        k2 = slopes(move(_STEP / 2, k1), at[1])
-        k3 = slopes(move(_STEP / 2, k2), at[1])
-        k4 = slopes(move(_STEP, k3), at[2])
-        add = lambda u, p, q, r, s: u + _STEP / 6 * (p + 2 * q + 2 * r + s)
-        y = jax.tree.map(add, y, k1, k2, k3, k4)
+        y = runge_kutta.step(slopes, y, at, _STEP)
         return y, (y.g, y.total)
 
     start = _State(jnp.ones(()), jnp.zeros(()), jnp.ones(()))
