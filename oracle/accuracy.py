@@ -7,10 +7,8 @@ CAMB at their defaults stand beside boltzax where they are installed.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from oracle import codes
 from oracle import reference as ref
 from oracle.compare import cl_error, compare_spectra, compare_values, prefixed, table
 from oracle.docs import update_docs
+from oracle.files import write_json
 
 L_MAX = 2500
 
@@ -233,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = markdown(reports, others)
     print(text)
     if options.json:
-        Path(options.json).write_text(json.dumps({"boltzax": reports, **others}, indent=1) + "\n")
+        write_json(options.json, {"boltzax": reports, **others})
     if options.plot:
         plot({"boltzax": first} | flats, options.points[0], options.plot)
     if options.update_docs:

@@ -23,6 +23,7 @@ import boltzax
 from oracle import differences as diff
 from oracle.docs import update_docs
 from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, Experiment, scales
+from oracle.files import write_json
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "derivatives.md"
 COTANGENTS = 3
@@ -219,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         points.setdefault(point, {}).update(point_report(programs, np.array(POINTS[point]), options, say))
         if options.json:
-            options.json.write_text(json.dumps(points, indent=1) + "\n")
+            write_json(options.json, points)
     points = {name: points[name] for name in POINTS if name in points}
     text = markdown(points)
     print(text)

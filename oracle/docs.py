@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from oracle.files import write_text
+
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
 
 
@@ -16,4 +18,4 @@ def update_docs(name: str, text: str, path: Path = DOCS) -> None:
     if begin not in content or end not in content:
         raise ValueError(f"{path} lacks the markers {begin} and {end}")
     before, rest = content.split(begin)
-    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")

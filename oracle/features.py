@@ -19,6 +19,7 @@ from oracle import codes, prior
 from oracle import reference as ref
 from oracle.docs import update_docs
 from oracle.errors import LABELS, errors, largest
+from oracle.files import write_json
 from oracle.workers import use_compilation_cache
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "features.md"
@@ -180,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         command += "" if options.recipe == "point" else f" --recipe {options.recipe}"
         results[name] = {"command": command, "errors": found}
         if options.json:
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            write_json(options.json, results)
         missed += misses(name, found)
     text = table(results)
     print(text)

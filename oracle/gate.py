@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from oracle import codes, prior, workers
 from oracle import reference as ref
 from oracle.criterion import Criterion, CriterionError, load
 from oracle.errors import LABELS, MATTER, errors, largest
+from oracle.files import write_text
 from oracle.progress import progress
 
 _TIMED = 3  # evaluations of each code in the measure of speed
@@ -205,8 +205,5 @@ def main(options: argparse.Namespace) -> int:
         print(failure)
     print(f"criterion {criterion.name} {'holds' if passed else 'does not hold'}; seed {seed}")
     if options.json:
-        text = json.dumps(verdict, indent=1, allow_nan=False) + "\n"
-        with tempfile.NamedTemporaryFile("w", dir=options.json.resolve().parent, suffix=".tmp", delete=False) as handle:
-            handle.write(text)
-        os.replace(handle.name, options.json)
+        write_text(options.json, json.dumps(verdict, indent=1, allow_nan=False) + "\n")
     return 0 if passed else 1

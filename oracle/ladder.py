@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from oracle import codes, workers
 from oracle import reference as ref
 from oracle.docs import update_docs
 from oracle.errors import LABELS, MATTER, errors, largest
+from oracle.files import save_npz, write_json
 from oracle.progress import progress
 from oracle.sweep_report import REQUIRED
 
@@ -62,7 +62,7 @@ def solve(point: str, settings: dict[str, Any], l_max: int, path: str) -> float:
     results = codes.solve(ref.POINTS[point], l_max, precision)
     np.asarray(results.lensed_cl.tt)
     seconds = time.perf_counter() - start
-    ref.save_npz(Path(path), codes.flatten(results))
+    save_npz(Path(path), codes.flatten(results))
     return seconds
 
 
@@ -95,17 +95,11 @@ def climb(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             for event in workers.run(solve, [task], 1, os.cpu_count() or 1):
                 if event.kind == "done":
                     found[name] = {"seconds": event.result, "path": path}
-                    _write(record, {"seconds": event.result})
+                    write_json(record, {"seconds": event.result})
                 elif event.kind == "failed":
                     found[name] = {"failure": event.result}
             tell(f"{name} finished: {found[name]}", True)
     return found
-
-
-def _write(path: Path, content: Any) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as handle:
-        handle.write(json.dumps(content, indent=1) + "\n")
-    os.replace(handle.name, path)
 
 
 def report(found: dict[str, dict[str, Any]], l_max: int) -> dict[str, Any]:
@@ -181,7 +175,7 @@ def main(options: argparse.Namespace) -> int:
     text = markdown(result)
     print(text)
     if options.json:
-        _write(options.json, result)
+        write_json(options.json, result)
     if options.update_docs:
         command = f"python -m oracle ladder --point {options.point} --out DIR"
         update_docs("ladder", f"`{command}`\n\n{text}")

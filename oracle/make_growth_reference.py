@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from oracle import reference as ref
+from oracle.files import save_npz
 from oracle.make_thermo_reference import PRECISION as THERMO_PRECISION
 
 FILE = ref.REFERENCE_DIR / "growth.npz"
@@ -134,7 +135,7 @@ def main() -> None:
         growth=growth_settings(), neutrinos={name: neutrino_settings(name) for name in NEUTRINOS},
         camb=[CAMB_POINTS, CAMB_FIXED],
     )  # fmt: skip
-    np.savez_compressed(FILE, header=np.array(json.dumps(header, default=str)), **out)
+    save_npz(FILE, {"header": np.array(json.dumps(header, default=str)), **out})
 
 
 if __name__ == "__main__":

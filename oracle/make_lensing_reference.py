@@ -12,11 +12,12 @@ import argparse
 import datetime
 import hashlib
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+
+from oracle.files import save_npz
 
 L_MAX, DELTA_L_MAX = 2500, 2000
 SETTINGS = {
@@ -67,9 +68,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "sha256": hashlib.sha256(b"".join(arrays[k].tobytes() for k in sorted(arrays))).hexdigest(),
     }
-    partial = out.with_suffix(".part.npz")
-    np.savez_compressed(partial, manifest=json.dumps(manifest), **arrays)
-    os.replace(partial, out)
+    save_npz(out, {"manifest": np.array(json.dumps(manifest)), **arrays})
     print(f"{out}: {out.stat().st_size} bytes")
 
 

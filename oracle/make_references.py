@@ -21,6 +21,7 @@ import numpy as np
 
 from oracle import reference as ref
 from oracle.compare import compare_spectra
+from oracle.files import save_npz, write_json
 from oracle.stages import background_settings, compute_background, stage_settings, stages
 
 _SPECTRA = ("lensed_tt", "lensed_te", "lensed_ee", "lensed_bb", "lensed_pp", "lensed_tp")
@@ -54,8 +55,7 @@ def pack_variation(result: Mapping[str, np.ndarray], fiducial: Mapping[str, np.n
 
 def _write(folder: Path, name: str, arrays: dict[str, np.ndarray], settings: dict[str, Any], entries: dict) -> None:
     path = folder / f"{name}.npz"
-    ref.save_npz(path, arrays)
-    path.chmod(0o644)
+    save_npz(path, arrays)
     entries[path.name] = {
         "sha256": ref.sha256(path),
         "made": datetime.now(UTC).date().isoformat(),
@@ -110,7 +110,7 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
         "files": {k: entries[k] for k in sorted(entries)},
         "convergence": measured,
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from oracle.files import save_npz
+
 FILE = Path(__file__).resolve().parent.parent / "tests" / "reference" / "thermo_points.npz"
 
 FIDUCIAL = dict(
@@ -116,7 +118,7 @@ def main() -> None:
         classy=classy.__version__, date=datetime.date.today().isoformat(), fiducial=FIDUCIAL, precision=PRECISION,
         points=POINTS,
     )  # fmt: skip
-    np.savez_compressed(FILE, header=np.array(json.dumps(header)), **out)
+    save_npz(FILE, {"header": np.array(json.dumps(header)), **out})
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from boltzax.spectra.nonlinear.linear import LinearPower, epoch
 from oracle import codes
 from oracle import reference as ref
 from oracle.docs import DOCS, update_docs
+from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
 POINTS = ("fiducial", "massless", "m_ncdm_030")
@@ -248,7 +249,7 @@ def write_table() -> None:
         arrays[f"pp/{method}"] = (class_lensing("massless", method)[2:] / linear[2:]).astype(np.float32)
     note = {"code": "classy " + ref.class_version(), "made_by": "python -m oracle.nonlinear --write-table", "z": Z,
             "methods": METHODS, "lensing": LENSING, "P_k_max_1/Mpc": {"P(k)": 40.0, "lensing": 300.0}}  # fmt: skip
-    ref.save_npz(TABLE, {**arrays, "manifest": np.array(json.dumps(note | {"sha256": ref.content_hash(arrays)}))})
+    save_npz(TABLE, {**arrays, "manifest": np.array(json.dumps(note | {"sha256": ref.content_hash(arrays)}))})
     print(f"{TABLE}: {TABLE.stat().st_size} bytes")
 
 

@@ -33,7 +33,6 @@ Pitfalls of classy: 'lensing' wants 'yes' (True reads as no); C_l are dimensionl
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +41,7 @@ from typing import Any
 import numpy as np
 
 from boltzax.reference_settings import CLASS_REFERENCE, CLASS_REFERENCE_NCDM
+from oracle.files import save_npz
 
 REFERENCE_DIR = Path(__file__).resolve().parent.parent / "tests" / "reference"
 MANIFEST = "MANIFEST.json"
@@ -286,18 +286,6 @@ def reference_hash() -> str:
     """A hash of every setting of the reference recipe for points, and of where P(k) is compared."""
     settings = [OUTPUT, PRECISION, NCDM_PRECISION, POINT, POINT_NCDM]
     return settings_hash("recipe", {"settings": settings, "k": K_H.tolist(), "z": Z_PK}, "")
-
-
-def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes a compressed npz in one step: the file is either absent or whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
-        try:
-            np.savez_compressed(handle, **arrays)
-        except BaseException:
-            os.unlink(handle.name)
-            raise
-    os.replace(handle.name, path)
 
 
 def cache_path(kind: str, settings: dict[str, Any], cache: Path | None = None, version: str | None = None) -> Path:

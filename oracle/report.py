@@ -4,8 +4,8 @@ Runs boltzax and CLASS on the same cosmology and compares background, thermodyna
 wavenumbers, sources, unlensed C_l, C_l^phiphi, lensed C_l and P(k). Each stage is judged alone: it is fed with CLASS's
 output of the stage before (background and thermodynamics as tables, sources, unlensed spectra), so an error does not
 spread; beside it stands the error of the whole chain. Prints a table, writes a figure and names the first stage that
-departs by more than its tolerance. The CLASS run takes minutes and is cached. Exit code 0 if no stage departs, 1 if one
-does, 2 for bad input.
+departs by more than its tolerance; --json FILE keeps the rows for programs. The CLASS run takes minutes and is cached.
+Exit code 0 if no stage departs, 1 if one does, 2 for bad input.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 from oracle import codes
 from oracle import reference as ref
 from oracle.errors import largest
+from oracle.files import write_json
 
 # Largest error of each quantity for a stage in order: twice what is found at the massless point with the coarser
 # precision and the quicker CLASS run of tests/test_oracle_report.py, and what massive neutrinos add.
@@ -99,6 +100,16 @@ def verdict(rows: Sequence[Finding]) -> str:
     )
 
 
+def as_dict(rows: Sequence[Finding]) -> dict[str, Any]:
+    """The report for programs: the verdict, the row that it names or None, and all rows."""
+    found = culprit(rows)
+    return {
+        "verdict": verdict(rows),
+        "culprit": None if found is None else found._asdict(),
+        "rows": [row._asdict() for row in rows],
+    }
+
+
 def table(rows: Sequence[Finding]) -> str:
     """The report as text."""
     lines = [f"{'stage':16s}{'quantity':26s}{'alone':>9s}  {'at':22s}{'tolerance':>10s}{'in the chain':>14s}"]
@@ -171,6 +182,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "a YAML file, or NAME=VALUE of `boltzax.Cosmology` (default: the fiducial point)"
     parser.add_argument("--params", nargs="+", default=[], metavar="FILE | NAME=VALUE", help=text)
     parser.add_argument("--plot", type=Path, default=Path("oracle_report.png"), metavar="FILE", help="the figure")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="verdict, culprit and rows")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -184,8 +196,9 @@ def main(options: argparse.Namespace) -> int:
     try:
         codes.require("classy")
         point = parameters(options.params)
-        if not options.plot.resolve().parent.is_dir():
-            raise ValueError(f"--plot {options.plot}: there is no folder {options.plot.parent}")
+        for option, path in (("--plot", options.plot), ("--json", options.json)):
+            if path is not None and not path.resolve().parent.is_dir():
+                raise ValueError(f"{option} {path}: there is no folder {path.parent}")
     except (BoltzaxError, ValueError, codes.MissingCodeError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -199,5 +212,7 @@ def main(options: argparse.Namespace) -> int:
         tell("done", True)
     rows = findings(curves)
     plot(curves, rows, options.plot)
+    if options.json is not None:
+        write_json(options.json, as_dict(rows))
     print(f"{table(rows)}\n\n{verdict(rows)}\nfigure: {options.plot}")
     return 0 if culprit(rows) is None else 1

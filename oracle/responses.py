@@ -25,6 +25,7 @@ from boltzax.fluids import EarlyDarkEnergy, InteractingRadiation
 from oracle import codes
 from oracle import reference as ref
 from oracle.docs import update_docs
+from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
 PATH = ref.REFERENCE_DIR / "extensions.npz"
@@ -164,8 +165,7 @@ def make() -> None:
         arrays |= {f"{name}_{quantity}": value for quantity, value in found.items()}
     made = {"class": ref.class_version(), "made": datetime.now(UTC).date().isoformat(), "class_settings": settings}
     made |= {"camb": EARLY, "sha256": ref.content_hash(arrays)}
-    ref.save_npz(PATH, {**arrays, "provenance": np.array(json.dumps(made))})
-    PATH.chmod(0o644)
+    save_npz(PATH, {**arrays, "provenance": np.array(json.dumps(made))})
     print(f"{PATH.name}: {PATH.stat().st_size / 1024:.0f} kB")
 
 

@@ -8,7 +8,6 @@ a table of docs/derivatives.md. Exit code 1 if a line departs by more than 1e-3.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.polynomial import Chebyshev
 import boltzax
 from oracle.docs import update_docs
 from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, Experiment, cosmology, scales
+from oracle.files import write_json
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "derivatives.md"
 REQUIRED = 1e-3
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = markdown(lines)
     print(text)
     if options.json:
-        options.json.write_text(json.dumps(lines) + "\n")
+        write_json(options.json, lines)
     if options.plot:
         plot(lines, options.plot)
     if options.update_docs:

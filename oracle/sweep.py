@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from oracle import codes, prior, workers
 from oracle import reference as ref
 from oracle.errors import errors
+from oracle.files import save_npz, write_json
 from oracle.progress import progress
 
 L_MAX = 3000
@@ -72,7 +72,7 @@ def open_folder(folder: Path, seed: int | None, l_max: int) -> int:
     if not path.exists():
         seed = prior.fresh_seed() if seed is None else seed
         folder.mkdir(parents=True, exist_ok=True)
-        _write_text(path, json.dumps({"seed": seed, "l_max": l_max, "reference": ref.reference_hash()}) + "\n")
+        write_json(path, {"seed": seed, "l_max": l_max, "reference": ref.reference_hash()})
         return seed
     try:
         state = json.loads(path.read_text())
@@ -86,12 +86,6 @@ def open_folder(folder: Path, seed: int | None, l_max: int) -> int:
     return found[0]
 
 
-def _write_text(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as handle:
-        handle.write(text)
-    os.replace(handle.name, path)
-
-
 def point_path(folder: Path, index: int) -> Path:
     """Where a point is kept."""
     return folder / f"point_{index:04d}.npz"
@@ -99,7 +93,7 @@ def point_path(folder: Path, index: int) -> Path:
 
 def save(folder: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Writes a point in one step."""
-    ref.save_npz(point_path(folder, record["index"]), {**arrays, _RECORD: np.array(json.dumps(record))})
+    save_npz(point_path(folder, record["index"]), {**arrays, _RECORD: np.array(json.dumps(record))})
 
 
 def load(folder: Path, index: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:

@@ -1,7 +1,6 @@
 """What a sweep found: requirements, distribution of errors by spectrum and band, worst points, failures; figure."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from oracle import codes, prior
 from oracle import reference as ref
 from oracle.docs import update_docs
 from oracle.errors import LABELS, MATTER, bands, largest
+from oracle.files import write_json
 from oracle.sweep import load_all
 
 OURS, *OTHERS = codes.COMPARED
@@ -167,7 +167,7 @@ def report(options: argparse.Namespace, seed: int) -> int:
     if options.json:
         spreads = {s: {c: {k: v._asdict() for k, v in p.items()} for c, p in f.items()} for s, f in found.items()}
         content = {"seed": seed, "points": [r for r, _ in points], "spreads": spreads}
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(options.json, content)
     if options.update_docs:
         update_docs("sweep", f"`python -m oracle sweep --points {len(points)} --seed {seed} --out DIR`\n\n{text}")
     missed = misses(found, points)

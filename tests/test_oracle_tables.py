@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from oracle import reference as ref
+from oracle.files import save_npz
 
 
 def test_every_table_matches_its_hash():
@@ -26,7 +27,7 @@ def test_changed_table_raises(tmp_path):
     shutil.copy(ref.REFERENCE_DIR / ref.MANIFEST, tmp_path)
     table = ref.load_stages("massless")
     table["bg_H"] = table["bg_H"] * (1 + 1e-12)
-    ref.save_npz(tmp_path / "stages_massless.npz", table)
+    save_npz(tmp_path / "stages_massless.npz", table)
     with pytest.raises(ref.ReferenceError, match="does not match the hash"):
         ref.load_stages("massless", tmp_path)
     with pytest.raises(ref.ReferenceError, match="no reference table"):
