@@ -191,7 +191,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--classy", action="store_true", help="compare with CLASS too (hours, cached)")
     parser.add_argument("--class-precision", default="reference", choices=("reference", "variation"))
     parser.add_argument("--class-parameters", nargs="+", default=PARAMETERS, choices=PARAMETERS, metavar="NAME")
-    parser.add_argument("--class-levels", type=int, default=2, help="step sizes of CLASS's differences")
+    parser.add_argument("--class-levels", type=int, default=1, help="step sizes of CLASS's differences, at least")
     parser.add_argument("--small", action="store_true", help="few modes, l_max 400: tries the instrument alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every number here, beside what it holds")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the tables of docs/derivatives.md")

@@ -220,13 +220,15 @@ def of_class(
 ) -> list[Observables]:
     """Central differences of CLASS by one parameter, from steps of two SIGMA; spectra cut at the l_max of `outputs`.
 
-    Steps this large keep its numerical noise small beside the differences.
+    Steps this large keep its numerical noise small beside the differences. A step that is more than two fifths of the
+    value, as that of a small mass, is followed by one of half its size, and the two are extrapolated.
     """
     k, i = wavenumbers(outputs.k_max), PARAMETERS.index(parameter)
+    step = first_step(parameter, x[i], 2.0)
 
     def f(y):
         found = class_observables(class_settings(y, precision), k)
         spectra = ("lensed_", "unlensed_")
         return {name: v[: outputs.l_max + 1] if name.startswith(spectra) else v for name, v in found.items()}
 
-    return central_differences(f, x, np.eye(x.size)[i], first_step(parameter, x[i], 2.0), levels)
+    return central_differences(f, x, np.eye(x.size)[i], step, levels + (step > 0.4 * x[i]))
