@@ -171,10 +171,12 @@ def parameters(given: Sequence[str]) -> dict[str, Any]:
         if bad:
             raise ValueError(f"--params {bad[0]}: give NAME=VALUE, or one YAML file")
         cosmo = boltzax.Cosmology.from_dict({name: value for name, _, value in pairs})
-    point = cosmo.to_dict()
-    if point.pop("recombination") != "hyrec":
-        raise ValueError("the report compares recombination=hyrec alone")
-    return point
+    point, neutral = cosmo.to_dict(), boltzax.Cosmology().to_dict()
+    beyond = set(point) - {*ref.FIDUCIAL, "YHe", "tau_reio", "z_reio", "deg_ncdm"}
+    changed = sorted(name for name in beyond if point[name] != neutral.get(name))
+    if changed:
+        raise ValueError(f"the report compares LCDM with massive neutrinos and hyrec alone: not {', '.join(changed)}")
+    return {name: value for name, value in point.items() if name not in beyond}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import equinox as eqx
 import numpy as np
 import pytest
 from oracle import __main__ as command_line
-from oracle import pipeline, report
+from oracle import feeding, pipeline, report
 from oracle import reference as ref
 
 import boltzax
@@ -152,6 +152,7 @@ def test_parameters(tmp_path, capsys):
     point = report.parameters(["h=0.7", "m_ncdm=0.05,0.01", "N_ur=1.0"])
     assert (point["h"], point["m_ncdm"], point["N_ur"]) == (0.7, [0.05, 0.01], 1.0)
     assert boltzax.Cosmology(**point).to_dict() == boltzax.Cosmology(h=0.7, m_ncdm=(0.05, 0.01), N_ur=1.0).to_dict()
+    assert feeding.conformal_age(point) == pytest.approx(14000.0, rel=0.1)  # CLASS takes them too
     (tmp_path / "p.yaml").write_text("omega_b: 0.023\n")
     assert report.parameters([str(tmp_path / "p.yaml")])["omega_b"] == 0.023
     for given, message in (

@@ -167,7 +167,7 @@ class Cosmology(eqx.Module):
         flat = {name: others.pop(name) for name in list(others) if name in iso.FLAT}
         given = resolution.merge(arguments, others)
         self.w_fld = as_module(w_fld)
-        self.fluids = tuple(fluids)
+        self.fluids = tuple(as_module(fluid) for fluid in fluids)
         self.isocurvature = iso.combine(isocurvature, flat, self.fluids)
         self.primordial_spectrum = resolution.primordial_spectrum(primordial_spectrum, given)
         objects = {"w_fld": self.w_fld, "fluids": self.fluids}

@@ -32,9 +32,8 @@ class Grid(NamedTuple):
 
     y_modes: solved wavenumbers, the first n_cmb Chebyshev; smooth_modes: those of them, not crowded, between which
     matter and potentials are interpolated; x, x_weight: time nodes of the line of sight; x_late: matter nodes,
-    uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y); to_fine [fine, cmb]: interpolation
-    from modes; ell: solved multipoles; ell_lensing: the same and those beyond at which only the lensing potential is
-    needed; plan: the integrator's schedule.
+    uniform; y, y_weight: fine wavenumbers of the C_l integral (weight of d ln y); ell: solved multipoles; ell_lensing:
+    the same and those beyond at which only the lensing potential is needed; plan: the integrator's schedule.
     """
 
     y_modes: np.ndarray
@@ -45,7 +44,6 @@ class Grid(NamedTuple):
     x_late: np.ndarray
     y: np.ndarray
     y_weight: np.ndarray
-    to_fine: np.ndarray
     ell: np.ndarray
     ell_lensing: np.ndarray
     plan: Schedule
@@ -60,7 +58,7 @@ def make_grid(p, outputs) -> Grid:
     l_max_pp = max(l_max, p.l_max_pp) if outputs.lensing else l_max
     ell = multipoles(p, l_max)
     y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
-    chebyshev, nodes = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
+    chebyshev = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
     y_top = outputs.k_max * TAU_0 * 1.1
     n_high = max(int(np.ceil(np.log(y_top / y_max) * p.k_per_efold)), 0)
     y_modes = np.concatenate([chebyshev, y_max * np.exp(np.arange(1, n_high + 1) / p.k_per_efold)])
@@ -77,7 +75,6 @@ def make_grid(p, outputs) -> Grid:
         x_late,
         y,
         y_weight,
-        _barycentric(nodes, p.y_min, y_max, y),
         ell,
         np.concatenate([ell, np.arange(l_max, l_max_pp, 4 * p.l_step)[1:], [l_max_pp] * (l_max_pp > l_max)]),
         plan,
@@ -103,7 +100,7 @@ def tensor_grid(p) -> TensorGrid:
     little of what they leave.
     """
     y_max = 3.0 * p.l_max_tensors
-    y_modes, _ = _chebyshev_modes(p.n_k_tensors, p.y_min, y_max)
+    y_modes = _chebyshev_modes(p.n_k_tensors, p.y_min, y_max)
     return TensorGrid(y_modes, *_fine_wavenumbers(p, y_max), multipoles(p, p.l_max_tensors))
 
 
@@ -143,7 +140,7 @@ def _mode_wavenumbers(u):
 def _chebyshev_modes(n, y_min, y_max):
     nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)[::-1]
     lo, hi = mode_coordinate(y_min), mode_coordinate(y_max)
-    return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0), nodes
+    return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0)
 
 
 def _uncrowded(y, gap=0.025):
@@ -157,15 +154,6 @@ def _uncrowded(y, gap=0.025):
         if i < len(y) // 2 or u[keep[-1]] - u[i] >= gap:
             keep.append(i)
     return np.array(keep[::-1])
-
-
-def _barycentric(nodes, y_min, y_max, y):
-    """Chebyshev interpolation matrix from the modes to wavenumbers y."""
-    n = len(nodes)
-    w = ((-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n))[::-1]
-    u = 2.0 * (mode_coordinate(y) - mode_coordinate(y_min)) / (mode_coordinate(y_max) - mode_coordinate(y_min)) - 1.0
-    matrix = w / (u[:, None] - nodes)
-    return matrix / matrix.sum(1, keepdims=True)
 
 
 def _nodes_of_density(density, lo, hi, n_fine=400001):
@@ -187,14 +175,6 @@ def _time_density(p, y_max, x):
 
 def _time_nodes(p, y_max):
     return _nodes_of_density(lambda x: _time_density(p, y_max, x), X_FIRST, 1.0)
-
-
-def time_taper(limit: float, y, step):
-    """Smooth switch [y, x] that drops what the time nodes cannot resolve: steps of more than ~`limit` radians of k tau.
-
-    A source that smooth integrates to nothing against so fast an oscillation; undersampled it would alias.
-    """
-    return 0.5 * (1.0 - np.tanh((y[:, None] * step - limit) / (0.15 * limit)))
 
 
 def _fine_wavenumbers(p, y_max):

@@ -1,7 +1,6 @@
 """Results and their derivatives with respect to chosen parameters, in one pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 
 from boltzax.background import background
 from boltzax.cosmology import Cosmology
-from boltzax.errors import BoltzaxError, MissingParameterError, UnknownParameterError, on_error_mode, require_x64
+from boltzax.errors import BoltzaxError, on_error_mode, require_x64
+from boltzax.fields import locate
 from boltzax.notice import first_call
 from boltzax.numerics.hidden import restore
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results, finite, first_bad
 from boltzax.solve import assemble, homogeneous, perturbed_sources
-from boltzax.spectra.primordial import PRIMORDIAL
 from boltzax.thermo import thermodynamics
 
 
@@ -33,7 +32,10 @@ def jacobian(
     outputs: Outputs = Outputs(),  # noqa: B008
     precision: Precision = Precision(),  # noqa: B008
 ) -> tuple[Results, dict[str, Any]]:
-    """The results of `solve` and the derivative of `of(results)` with respect to the fields `params` of cosmo.
+    """The results of `solve` and the derivative of `of(results)` with respect to the parameters `params` of cosmo.
+
+    A parameter is a field of Cosmology, or a number of one of its species: CLASS's names of isocurvature (f_cdi), the
+    fields of fluids (N_idr), of primordial_spectrum and of w_fld.
 
     All parameters share one solution of the perturbation equations and its factors, so that eight cost a few times one
     value; those of the primordial spectrum need no perturbations of their own. `of` maps Results to any pytree of
@@ -43,28 +45,20 @@ def jacobian(
     Returns the Results and a dict from parameter to a pytree like `of(results)`; each array of it has the shape of the
     value, after an axis of the species for parameters that are vectors (m_ncdm, T_ncdm, deg_ncdm).
 
-    Raises UnknownParameterError for a name that is not a field of Cosmology with a value to vary, and what `solve`
-    raises.
+    Raises UnknownParameterError for a name that is none of these, MissingParameterError for a field that follows from
+    the others, ConflictingParametersError for a name that two species have, and what `solve` raises.
     """
     require_x64()
     restore()
     cosmo = cosmo.checked()
     params = tuple(dict.fromkeys(params))
     for name in params:
-        _check(cosmo, name)
+        locate(cosmo, name)
     with first_call("jacobian", cosmo, params, of, outputs, precision):
         results, derivatives = _differentiate(cosmo, params, of, outputs, precision)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
         _check_finite(cosmo, results, derivatives)
     return results, derivatives
-
-
-def _check(cosmo: Cosmology, name: str):
-    names = [n for n, v in vars(cosmo).items() if v is None or eqx.is_array(v)]
-    if name not in names:
-        raise UnknownParameterError.from_name(name, names)
-    if getattr(cosmo, name) is None:
-        raise MissingParameterError(f"{name} is not a parameter of this cosmology: it follows from the others")
 
 
 def _check_finite(cosmo, results, derivatives):
@@ -78,31 +72,30 @@ def _check_finite(cosmo, results, derivatives):
             raise BoltzaxError(f"derivatives with respect to {name} are not finite for {cosmo}")
 
 
-def _directions(cosmo: Cosmology, params):
+def _directions(cosmo: Cosmology, fields):
     """One tangent of cosmo for each component of each parameter, stacked, and the number of components of each."""
-    zero = jax.tree.map(jnp.zeros_like, cosmo)
-    sizes = [max(getattr(cosmo, name).size, 0) for name in params]
-    out = []
-    for name, size in zip(params, sizes, strict=True):
-        shape = getattr(cosmo, name).shape
-        out += [replace(zero, **{name: jnp.eye(size)[i].reshape(shape)}) for i in range(size)]
-    return jax.tree.map(lambda *v: jnp.stack(v), *out), sizes
+    zero, out = jax.tree.map(jnp.zeros_like, cosmo), []
+    for field in fields:
+        units = jnp.eye(field.value.size).reshape(field.value.size, *field.value.shape)
+        out += [eqx.tree_at(field.where, zero, unit) for unit in units]
+    return jax.tree.map(lambda *v: jnp.stack(v), *out), [field.value.size for field in fields]
 
 
 @partial(jax.jit, static_argnames=("params", "of", "outputs", "precision"))
 def _differentiate(cosmo, params, of, outputs, precision):
     with on_error_mode("nan"):
         # parameters of the primordial spectrum last: nothing before the spectra depends on them
-        ordered = sorted(params, key=lambda name: name in PRIMORDIAL)
-        d_cosmo, sizes = _directions(cosmo, ordered)
-        early = sum(n for name, n in zip(ordered, sizes, strict=True) if name not in PRIMORDIAL)
+        fields = {name: locate(cosmo, name) for name in params}
+        ordered = sorted(params, key=lambda name: fields[name].primordial)
+        d_cosmo, sizes = _directions(cosmo, [fields[name] for name in ordered])
+        early = sum(n for name, n in zip(ordered, sizes, strict=True) if not fields[name].primordial)
         stages, d_stages = _push(partial(_stages, outputs, precision), (cosmo,), (d_cosmo,), early)
         finish = lambda cosmo, stages: _finish(of, outputs, precision, cosmo, *stages)
         (results, _), d_values = _push(finish, (cosmo, stages), (d_cosmo, d_stages), sum(sizes), keep=1)
     derivatives, start = {}, 0
     for name, size in zip(ordered, sizes, strict=True):
         part = jax.tree.map(lambda v: v[start : start + size], d_values)  # noqa: B023
-        scalar = getattr(cosmo, name).ndim == 0
+        scalar = fields[name].value.ndim == 0
         derivatives[name] = jax.tree.map(lambda v: v[0], part) if scalar else part
         start += size
     return results, {name: derivatives[name] for name in params}

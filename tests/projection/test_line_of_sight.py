@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import spherical_jn
 
-from boltzax.grids import make_grid, time_taper
+from boltzax.grids import make_grid
 from boltzax.precision import Outputs, Precision
 from boltzax.projection import angular_spectra, every_ell, limber_lensing
 from boltzax.projection.line_of_sight import lensing_kernel
@@ -114,12 +114,6 @@ def test_quadrature_rules(grid):
     assert abs(np.sum(grid.y_weight * np.exp(-(np.log(grid.y / 30.0) ** 2))) / np.sqrt(np.pi) - 1.0) < 3.2e-8
 
 
-def test_fine_wavenumbers_from_modes(grid):
-    """Interpolation from the modes to the fine grid, of an acoustic oscillation with Silk damping."""
-    f = lambda y: np.cos(0.0103 * y) * np.exp(-((y / 1500.0) ** 2)) / (1.0 + (y / 150.0) ** 2)
-    assert np.abs(grid.to_fine @ f(grid.y_modes[: grid.n_cmb]) - f(grid.y)).max() < 1.8e-9
-
-
 def test_every_ell():
     """Exact at the nodes and for l (l + 1) C_l a quintic; nothing at l = 0, 1."""
     nodes = np.array([2, 3, 4, 6, 9, 14, 20, 30, 45, 60, 80, 100])
@@ -129,12 +123,3 @@ def test_every_ell():
     assert cl.shape == (101,)
     assert np.all(cl[:2] == 0.0)
     assert np.abs(cl[2:] * ell * (ell + 1.0) / shape(ell) - 1.0).max() < 1e-12
-
-
-def test_time_taper():
-    """One for slow, zero for fast oscillations, a half at the limit."""
-    y, step = np.array([1.0, 100.0, 1000.0]), np.array([0.024])
-    taper = time_taper(2.4, y, step)[:, 0]
-    assert 1.0 - taper[0] < 1e-5
-    assert abs(taper[1] - 0.5) < 1e-12
-    assert taper[2] < 1e-12

@@ -7,9 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# fields of Cosmology that no perturbation depends on
-PRIMORDIAL = ("ln_A_s_1e10", "n_s", "alpha_s", "beta_s", "k_pivot", "r", "n_t", "alpha_t", "A_lens")
-
 
 def curvature_power(cosmo, k: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Dimensionless P_R(k), k in 1/Mpc: `cosmo.primordial_spectrum`, or with L = ln(k/k_pivot)
