@@ -248,8 +248,15 @@ def _perturbations(stages: Mapping[str, np.ndarray], programs: Programs, chains:
     return [Curve("perturbations", n, "k [1/Mpc]", *np.array(rows).T) for n, rows in found.items()]
 
 
+_LARGE_SCALES = (1e-4, 5e-3)  # wavenumbers [1/Mpc] at which the source of temperature is also compared in the mean
+
+
 def _sources(stages: Mapping[str, np.ndarray], programs: Programs, chains: list[tuple]) -> list[Curve]:
-    """Largest error of each source at each wavenumber, over its largest value there, on the nodes of the time grid."""
+    """Largest error of each source at each wavenumber, over its largest value there, on the nodes of the time grid.
+
+    The source of temperature on large scales, at every mode: mean error over mean size too, which sees what is small
+    but lasts.
+    """
     tau_0, grid = float(chains[0][0].tau_0), programs.grid
     labels = {"S_T": "temperature", "S_P": "polarisation", "weyl": "phi + psi", "delta_m": "matter"}
     found = []
@@ -264,7 +271,17 @@ def _sources(stages: Mapping[str, np.ndarray], programs: Programs, chains: list[
             sign = np.sign(np.sum(ours * theirs, axis=1, keepdims=True)) if name == "delta_m" else 1.0
             errors.append(np.abs(sign * ours - theirs)[:, inside].max(axis=1) / np.abs(theirs[:, inside]).max(axis=1))
         found.append(Curve("sources", label, "k [1/Mpc]", stages["pt_k"], *errors))
-    return found
+    return [*found, _large_scales(stages, grid, tau_0, chains)]
+
+
+def _large_scales(stages: Mapping[str, np.ndarray], grid: Any, tau_0: float, chains: list[tuple]) -> Curve:
+    k = grid.y_modes[: grid.n_cmb] / tau_0
+    modes = np.flatnonzero((k > _LARGE_SCALES[0]) & (k < _LARGE_SCALES[1]))
+    inside = (grid.x * tau_0 > max(240.0, stages["src_tau"][0])) & (grid.x < 0.98)
+    weight = grid.x_weight * inside
+    theirs = feeding.class_sources(stages, k[modes], grid.x * tau_0, tau_0)["S_T"]
+    errors = [np.abs(np.asarray(c[4].S_T)[modes] - theirs) @ weight / (np.abs(theirs) @ weight) for c in chains]
+    return Curve("sources", "temperature, large scales", "k [1/Mpc]", k[modes], *errors)
 
 
 def _spectra(stages: Mapping[str, np.ndarray], programs: Programs, fed: tuple, chain: tuple) -> list[Curve]:
