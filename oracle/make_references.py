@@ -72,7 +72,7 @@ def convergence(cache: Path | None, run: bool) -> dict[str, Any]:
         if not run and not ref.cache_path("spectra", settings, cache).exists():
             continue
         tighter = ref.cached("spectra", settings, ref.spectra, cache)
-        now = ref.cached("spectra", ref.class_settings(ref.POINTS[name]), ref.spectra, cache)
+        now = ref.cached("spectra", ref.table_settings(name), ref.spectra, cache)
         report[name] = {"against": settings, "errors": compare_spectra(now, tighter, ref.L_MAX)}
     return report
 
