@@ -91,6 +91,10 @@ FEATURES: dict[str, Feature] = {
         _uniform(f_cdi=(0.05, 0.6), n_cdi=(0.8, 1.4), c_ad_cdi=(-0.8, 0.8)),
         required={name: 2e-3 for name in SCALAR},
     ),
+    "constants": Feature(
+        "other constants of nature at recombination", _uniform(varying_alpha=(0.97, 1.03), varying_me=(0.95, 1.05))
+    ),
+    "annihilation": Feature("annihilating dark matter", _uniform(DM_annihilation_efficiency=(0.0, 2e-23))),
     "radiation": Feature(
         "self-interacting dark radiation",
         _uniform(N_idr=(0.05, 1.0)),

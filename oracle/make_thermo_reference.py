@@ -1,12 +1,13 @@
 """Write tests/reference/thermo_points.npz: thermal histories of CLASS at points around the fiducial one.
 
-Run `python oracle/make_thermo_reference.py`. The file holds, for each point, rows of CLASS's own table (no
-interpolation) and derived scalars; for the fiducial point also the background, so that the thermodynamics stage can
-be tested alone; and a JSON header with CLASS's version and every setting.
+Run `python oracle/make_thermo_reference.py [POINT ...]`; without names, all of them. The file holds, for each point,
+rows of CLASS's own table (no interpolation) and derived scalars; for the fiducial point also the background, so that
+the thermodynamics stage can be tested alone; and a JSON header with CLASS's version and every setting.
 """
 
 import datetime
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,16 @@ POINTS = {
     "N_ur_up": dict(N_ur=3.5),
     "bbn": dict(YHe="BBN"),
     "z_reio": dict(tau_reio=None, z_reio=11.0),
+    "alpha_up": dict(varying_alpha=1.02),
+    "alpha_down": dict(varying_alpha=0.98, YHe="BBN"),
+    "me_up": dict(varying_me=1.03),
+    "me_down": dict(varying_me=0.97),
+    "annihilation": dict(DM_annihilation_efficiency=1e-23),
+    "annihilation_strong": dict(DM_annihilation_efficiency=1e-22),
     "recfast": dict(recombination="RECFAST"),
     "recfast_corner": dict(recombination="RECFAST", omega_b=0.02237 * 1.1, YHe=0.2),
+    "recfast_varying": dict(recombination="RECFAST", varying_alpha=1.02, varying_me=0.97),
+    "recfast_annihilation": dict(recombination="RECFAST", DM_annihilation_efficiency=1e-23),
 }
 COLUMNS = {
     "x_e": "x_e", "kappa_prime": "kappa' [Mpc^-1]", "exp_m_kappa": "exp(-kappa)", "g": "g [Mpc^-1]",
@@ -67,6 +76,8 @@ def run(point: dict):
     import classy
 
     settings = {k: v for k, v in {**FIDUCIAL, **point, **PRECISION}.items() if v is not None}
+    if any(name.startswith("varying") for name in point):
+        settings["varying_fundamental_constants"] = "instantaneous"
     model = classy.Class()
     model.set(settings)
     model.compute(level=["thermodynamics"])
@@ -104,13 +115,16 @@ def background_table(model) -> dict[str, np.ndarray]:
     }
 
 
-def main() -> None:
-    """Run every point and write the file."""
+def main(names: list[str]) -> None:
+    """Run the points named (all, if none is) and write the file; it keeps what it has of the others."""
     import classy
 
     out = {}
-    for name, point in POINTS.items():
-        model = run(point)
+    if names:
+        with np.load(FILE) as data:
+            out = {key: data[key] for key in data.files if key != "header"}
+    for name in names or POINTS:
+        model = run(POINTS[name])
         out |= {f"{name}/{key}": value for key, value in table(model, WANTED_Z).items()}
         if name == "fiducial":
             out |= background_table(model)
@@ -122,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

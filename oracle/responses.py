@@ -1,10 +1,11 @@
-"""What extensions do to spectra, in boltzax and in other codes: `python -m oracle.responses [--make] [--update-docs]`.
+"""What extensions do to spectra: `python -m oracle.responses [CASE ...] [--make] [--update-docs]`.
 
 For each case CLASS (CAMB for early dark energy, which CLASS lacks) is run with the extension and without it, at the
 same settings: what these leave of numerical error drops out of the ratio. tests/reference/extensions.npz holds
 ln(C_l with / C_l without) of unlensed TT and EE and of phiphi at chosen l, and of P(k, z = 0) at chosen k, with every
-setting and a hash; --make runs the codes anew (some 10 CPU minutes). The command prints by how much boltzax at its
-default precision departs from it; --update-docs rewrites that table in docs/features.md.
+setting and a hash; --make runs the codes for the cases named (all: some 10 CPU minutes) and keeps the others. The
+command prints by how much boltzax at its default precision departs from it; --update-docs rewrites that table in
+docs/features.md, and keeps the rows of cases that are not named.
 """
 
 import argparse
@@ -45,6 +46,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "bi": {"f_bi": 4.0, "n_bi": 0.9},
     "nid": {"f_nid": 0.9, "c_ad_nid": -0.4, "n_nid": 1.0},
     "niv": {"f_niv": 0.7, "n_niv": 1.0, "alpha_niv": -0.02},
+    "alpha": {"varying_alpha": 1.01},
+    "me": {"varying_me": 1.02},
+    "annihilation": {"DM_annihilation_efficiency": 1e-23},
 }
 N_IDR = 0.5
 EARLY = {"fde_zc": 0.08, "z_c": 3500.0, "theta_i": 2.7}
@@ -58,6 +62,9 @@ TITLES = {
     "bi": "bi, f = 4",
     "nid": "nid, f = 0.9, anticorrelated",
     "niv": "niv, f = 0.7",
+    "alpha": "alpha 1 % higher at recombination",
+    "me": "m_e 2 % higher at recombination",
+    "annihilation": "annihilation, 1e-23 m^3/s/J",
 }
 #: lowest multipole compared: CLASS's niv mode starts with a wrong eta at small k, and its C_2 and C_4 move by tens of
 #: per cent with the sampling of k; ours do not move with the time of the start
@@ -100,7 +107,7 @@ def response(now: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, np.n
 def load() -> dict[str, dict[str, np.ndarray]]:
     """{case: {quantity: response}} of the committed table, its hash checked."""
     arrays = ref.load_run(PATH)
-    return {case: {q: arrays[f"{case}_{q}"] for q in QUANTITIES} for case in TITLES}
+    return {case: {q: arrays[f"{case}_{q}"] for q in QUANTITIES} for case in TITLES if f"{case}_tt" in arrays}
 
 
 # -- CLASS and CAMB ----------------------------------------------------------------------------------------------------
@@ -152,12 +159,15 @@ def of_camb(early: bool) -> dict[str, np.ndarray]:
     return {"tt": scalar[ELL, 0], "ee": scalar[ELL, 1], "pp": lensing[ELL], "pk": power.P(0.0, K)}
 
 
-def make() -> None:
-    """Runs the codes and writes the table."""
+def make(names: list[str]) -> None:
+    """Runs the codes for the cases and writes the table, which keeps what it has of the others."""
     arrays: dict[str, np.ndarray] = {"ell": ELL, "k": K}
+    if set(names) != set(TITLES):
+        arrays |= {f"{case}_{q}": v for case, found in load().items() for q, v in found.items() if case not in names}
     settings = {str(name): class_settings(name) for name in (None, "ad", *(t for t in TITLES if t != "early"))}
-    runs = {name: ref.cached("response", given, of_class) for name, given in settings.items()}
-    for name in TITLES:
+    needed = ("None", "ad", *names)
+    runs = {name: ref.cached("response", given, of_class) for name, given in settings.items() if name in needed}
+    for name in names:
         if name == "early":
             found = response(of_camb(True), of_camb(False))
         else:
@@ -179,32 +189,44 @@ def departures(name: str, now: Mapping[str, Any], plain: Mapping[str, Any]) -> d
     return {q: difference if q == "pk" else difference[low:] for q, difference in found.items()}
 
 
-def table() -> str:
-    """Largest differences of the responses at default precision, and the largest response in TT."""
+def rows(names: list[str]) -> dict[str, str]:
+    """Largest differences of the responses at default precision, and the largest response in TT, by case."""
     outputs, precision = boltzax.Outputs(l_max=500, k_max=3.0), boltzax.Precision()
-    head = list(QUANTITIES.values())
-    lines = [f"| extension | effect in TT | {' | '.join(head)} |", "|---" * (2 + len(head)) + "|"]
-    plain = spectra(cosmology(None), outputs, precision)
-    for name, theirs in load().items():
+    plain, lines = spectra(cosmology(None), outputs, precision), {}
+    for name, theirs in ((name, load()[name]) for name in names):
         ours = departures(name, spectra(cosmology(name), outputs, precision), plain)
         cells = [f"{np.abs(ours[q]).max():.1e}" for q in QUANTITIES]
-        lines.append(f"| {TITLES[name]} | {np.abs(theirs['tt']).max():.2f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines[name] = f"| {TITLES[name]} | {np.abs(theirs['tt']).max():.2f} | {' | '.join(cells)} |"
+    return lines
+
+
+def table(found: Mapping[str, str], kept: str = "") -> str:
+    """The rows found, and of other cases those in the text `kept`."""
+    head = list(QUANTITIES.values())
+    old = {line.split(" | ")[0]: line for line in kept.splitlines()}
+    lines = [found.get(name) or old.get(f"| {title}") for name, title in TITLES.items()]
+    start = [f"| extension | effect in TT | {' | '.join(head)} |", "|---" * (2 + len(head)) + "|"]
+    return "\n".join(start + [line for line in lines if line])
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="CASE", help=f"some of {', '.join(TITLES)}; all unless given")
     parser.add_argument("--make", action="store_true", help="run CLASS and CAMB, and write the table of the tests")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table in docs/features.md")
     options = parser.parse_args(arguments)
+    names = options.names or list(TITLES)
+    if set(names) - set(TITLES):
+        parser.error(f"unknown case {', '.join(set(names) - set(TITLES))}: choose from {', '.join(TITLES)}")
     use_compilation_cache()
     if options.make:
         codes.require("classy")
-        make()
-    text = table()
-    print(text)
+        make(names)
+    found = rows(names)
+    print(table(found))
     if options.update_docs:
+        text = table(found, DOCS.read_text())
         update_docs("responses", f"`python -m oracle.responses --update-docs`\n\n{text}", DOCS)
     return 0
 

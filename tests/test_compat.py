@@ -98,6 +98,8 @@ def test_derived_parameters(both):
         ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
         ({"modes": "s,v"}, NotImplementedParameterError, "modes"),
         ({"r": 0.1}, CosmoSevereError, "modes = 's,t'"),
+        ({"varying_me": 1.01}, CosmoSevereError, "varying_fundamental_constants = 'instantaneous'"),
+        ({"chi_type": "heat"}, NotImplementedParameterError, "chi_type"),
         ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
         ({"h": -1.0}, CosmoSevereError, "h = -1"),
     ],
@@ -115,12 +117,17 @@ def test_extensions_are_those_of_class():
         {
             "Omega_Lambda": 0.0, "w0_fld": -0.9, "wa_fld": 0.1, "ic": "ad, cdi", "c_ad_cdi": 0.2,
             "non_linear": "hmcode", "hmcode_version": "2020_baryonic_feedback", "log10T_heat_hmcode": 7.7,
-            "modes": "s,t", "alpha_s": 0.01,
+            "modes": "s,t", "alpha_s": 0.01, "varying_fundamental_constants": "instantaneous", "varying_me": 1.01,
+            "varying_transition_redshift": 50, "DM_annihilation_efficiency": 1e-24, "chi_type": "CK_2004",
         }
     )  # fmt: skip
     assert (float(cosmo.w0_fld), float(cosmo.wa_fld), float(cosmo.r)) == (-0.9, 0.1, 1.0)
     assert float(cosmo.isocurvature[0].f) == 1.0 and float(cosmo.isocurvature[0].c_ad) == 0.2
     assert outputs.nonlinear == "hmcode2020_feedback" and float(cosmo.log10T_heat_hmcode) == 7.7
+    constants = float(cosmo.varying_alpha), float(cosmo.varying_me), float(cosmo.DM_annihilation_efficiency)
+    assert constants == (1.0, 1.01, 1e-24)
+    theirs = boltzax.Cosmology(varying_alpha=1.02).to_classy()
+    assert theirs["varying_fundamental_constants"] == "instantaneous" and theirs["varying_alpha"] == 1.02
     assert translate({"Omega_Lambda": 0})[0].Omega_fld > 0.6
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, NotImplementedParameterError
 from boltzax.isocurvature import FLAT, KINDS
-from boltzax.parameters import VECTORS
+from boltzax.parameters import VARYING, VECTORS
 from boltzax.precision import Outputs
 
 # settings of CLASS that change nothing here as long as they have one of these values
@@ -15,6 +15,8 @@ _INERT: dict[str, tuple[str, ...]] = {
     "reio_parametrization": ("reio_camb",),
     "Omega_k": ("0", "0.0"),
     "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
+    "varying_transition_redshift": ("50", "50.0"), "bbn_alpha_sensitivity": ("1", "1.0"),
+    "f_eff_type": ("on_the_spot",), "chi_type": ("CK_2004",),
 }  # fmt: skip
 _OUTPUT = {"tCl", "pCl", "lCl", "mPk"}
 _SETTINGS = (
@@ -52,6 +54,7 @@ def translate(given: Mapping[str, Any]) -> tuple[Cosmology, Outputs]:
     _tensors(parameters, settings)
     _initial_conditions(parameters, settings)
     _closure(parameters)
+    _constants(parameters)
     try:
         cosmo = Cosmology.from_dict(parameters)
         h = float(cosmo.h)
@@ -105,6 +108,16 @@ def _closure(parameters: dict[str, Any]) -> None:
         raise CosmoSevereError("a fluid of dark energy (w0_fld, wa_fld, cs2_fld) needs Omega_Lambda = 0")
 
 
+def _constants(parameters: dict[str, Any]) -> None:
+    """Constants of nature differ at recombination where CLASS is told how."""
+    how = str(parameters.pop("varying_fundamental_constants", "none")).strip().lower()
+    if how not in ("none", "instantaneous"):
+        raise _unavailable("varying_fundamental_constants", how)
+    stray = next((name for name in VARYING if name in parameters), None)
+    if stray and how == "none":
+        raise CosmoSevereError(f"{stray} needs varying_fundamental_constants = 'instantaneous'")
+
+
 def _nonlinear(settings: Mapping[str, Any]) -> str | None:
     method = str(settings.get("non_linear", "none")).strip().lower()
     if method in _NONE:
@@ -136,6 +149,8 @@ def of_cosmology(cosmo: Cosmology) -> dict[str, Any]:
         settings |= {"modes": "s,t"} | {name: settings.get(name, "scc") for name in ("n_t", "alpha_t")}
     if cosmo.cs2_fld is not None:
         settings |= {"Omega_Lambda": 0.0, "fluid_equation_of_state": "CLP"}
+    if cosmo.varying_alpha is not None:
+        settings["varying_fundamental_constants"] = "instantaneous"
     if cosmo.isocurvature:
         settings["ic"] = ",".join(["ad", *(mode.kind for mode in cosmo.isocurvature)])
     return settings

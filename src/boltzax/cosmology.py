@@ -62,7 +62,8 @@ class Cosmology(eqx.Module):
     - `fluids`: further species, each a `boltzax.fluids.Fluid`;
     - `isocurvature`: entropy modes, each a `boltzax.Isocurvature`, or CLASS's `f_cdi`, `n_cdi`, `alpha_cdi`,
       `c_ad_cdi`, `n_ad_cdi` and the same for `bi`, `nid`, `niv`;
-    - `recombination`: "hyrec" or "recfast";
+    - `recombination`: "hyrec" or "recfast"; `varying_alpha` and `varying_me`, the fine-structure constant and the
+      electron mass before z = 50 over today's; `DM_annihilation_efficiency` [m^3/s/J] of dark matter;
     - `log10T_heat_hmcode`: strength of baryonic feedback, read by `Outputs(nonlinear="hmcode2020_feedback")` alone,
       which takes 7.8 without it.
 
@@ -103,6 +104,9 @@ class Cosmology(eqx.Module):
     cs2_fld: Float[Array, ""] | None
     use_ppf: str | None = eqx.field(static=True)
     recombination: str = eqx.field(static=True)
+    varying_alpha: Float[Array, ""] | None
+    varying_me: Float[Array, ""] | None
+    DM_annihilation_efficiency: Float[Array, ""] | None
     log10T_heat_hmcode: Float[Array, ""] | None
     w_fld: Any
     fluids: tuple[Fluid, ...]
@@ -155,6 +159,9 @@ class Cosmology(eqx.Module):
         cs2_fld=None,
         use_ppf=None,
         recombination=None,
+        varying_alpha=None,
+        varying_me=None,
+        DM_annihilation_efficiency=None,
         log10T_heat_hmcode=None,
         w_fld=None,
         fluids=(),

@@ -62,6 +62,11 @@ STORED = {
     "cs2_fld": Parameter("", "sound speed squared of dark energy in its rest frame", 0.0, 1.0e2),
     "use_ppf": Parameter("", "perturbations of dark energy: PPF (yes) or those of a fluid (no)"),
     "recombination": Parameter("", "recombination physics: hyrec or recfast"),
+    "varying_alpha": Parameter("", "fine-structure constant before z = 50, over today's", 0.9, 1.1),
+    "varying_me": Parameter("", "electron mass before z = 50, over today's", 0.8, 1.2),
+    "DM_annihilation_efficiency": Parameter(
+        "m^3/s/J", "sigma v / m of annihilating cold dark matter, times the share that is absorbed", 0.0, 1.0e-20, True
+    ),
     "log10T_heat_hmcode": Parameter("", "log10 of the temperature [K] of baryonic feedback in HMcode", 7.0, 9.0),
 }
 _OTHERS = {
@@ -96,6 +101,8 @@ TENSORS = ("r", "n_t", "alpha_t")
 #: what a given primordial spectrum takes the place of
 POWER_LAW = ("ln_A_s_1e10", "A_s", "n_s", "alpha_s", "beta_s")
 DARK_ENERGY = ("w0_fld", "wa_fld", "cs2_fld", "use_ppf")
+#: constants of nature at recombination over today's: both are stored if one is given
+VARYING = ("varying_alpha", "varying_me")
 VECTORS = ("m_ncdm", "T_ncdm", "deg_ncdm")
 #: what may stand for the masses
 MASSES = ("m_ncdm", "omega_ncdm", "Omega_ncdm")
@@ -111,7 +118,7 @@ GROUPS = (
 NOT_IMPLEMENTED = (
     "sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
     "ksi_ncdm Omega_ur omega_ur Omega_g omega_g Omega_dcdmdr Gamma_dcdm "
-    "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_annihilation_efficiency"
+    "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_decay_fraction DM_decay_Gamma"
 ).split()
 DEFAULTS = {
     "h": 0.6736,

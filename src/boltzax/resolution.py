@@ -32,6 +32,7 @@ from boltzax.parameters import (
     SPELLINGS,
     STORED,
     TENSORS,
+    VARYING,
     VECTORS,
     closure_message,
     dark_energy_errors,
@@ -88,6 +89,8 @@ def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
     values["YHe"] = _helium(given)
     values.update(_dark_energy(given))
     values.update(_tensors(given))
+    if any(name in given for name in VARYING):
+        values.update((name, to_scalar(name, given.get(name, 1.0))) for name in VARYING)
     if "H0" in given:
         values["h"] = to_scalar("H0", given["H0"]) / 100.0
     values.update(_species(given, values))

@@ -1,4 +1,4 @@
-"""Fluids through the whole pipeline: what they do to spectra, against CLASS and CAMB, and their derivatives."""
+"""Extensions through the whole pipeline: what they do to spectra, against CLASS and CAMB, and their derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ BOUNDS = {
     "bi": (2.4e-4, 3.8e-3, 6e-5, 3.6e-3),
     "nid": (3e-4, 1.8e-3, 1.6e-4, 7e-5),
     "niv": (2.2e-3, 1.4e-2, 2.5e-4, 1.8e-4),
+    "alpha": (8e-5, 5.4e-4, 4e-4, 8e-7),
+    "me": (1.1e-4, 6.4e-4, 4e-4, 8e-7),
+    "annihilation": (1.1e-4, 5.8e-3, 1.5e-5, 4.6e-7),
 }
 LARGE = responses.K < 0.02  # 1/Mpc: beyond it the modes of SMALL are too few for acoustic oscillations
 
@@ -52,17 +55,18 @@ def test_values_out_of_range_raise():
         InteractingRadiation(jnp.asarray(-0.1))
 
 
-NAMES = ("w0_fld", "wa_fld", "cs2_fld", "fde_zc", "z_c", "theta_i", "N_idr")
-STEPS = np.array([0.02, 0.02, 0.05, 5e-3, 100.0, 0.05, 0.02])
-NEUTRAL = np.array([-1.0, 0.0, 1.0, 0.0, 3500.0, 2.5, 0.0])
-AWAY = np.array([-0.9, -0.3, 0.8, 0.06, 3200.0, 2.3, 0.3])
+NAMES = ("w0_fld", "wa_fld", "cs2_fld", "alpha", "m_e", "annihilation", "fde_zc", "z_c", "theta_i", "N_idr")
+STEPS = np.array([0.02, 0.02, 0.05, 1e-3, 2e-3, 0.05, 5e-3, 100.0, 0.05, 0.02])
+NEUTRAL = np.array([-1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 3500.0, 2.5, 0.0])
+AWAY = np.array([-0.9, -0.3, 0.8, 1.02, 0.97, 1.0, 0.06, 3200.0, 2.3, 0.3])
 
 
 def everything(x):
-    """log of spectra with all fluids, as a vector."""
-    w0, wa, cs2, *early, N_idr = x
+    """log of spectra with all fluids, other constants and annihilation [1e-23 m^3/s/J], as a vector."""
+    w0, wa, cs2, alpha, m_e, annihilation, *early, N_idr = x
     fluids = (EarlyDarkEnergy(*early), InteractingRadiation(N_idr))
-    found = spectra(PLAIN.replace(w0_fld=w0, wa_fld=wa, cs2_fld=cs2, fluids=fluids))
+    atoms = {"varying_alpha": alpha, "varying_me": m_e, "DM_annihilation_efficiency": 1e-23 * annihilation}
+    found = spectra(PLAIN.replace(w0_fld=w0, wa_fld=wa, cs2_fld=cs2, fluids=fluids, **atoms))
     return jnp.concatenate([jnp.log(v) for v in found.values()])
 
 

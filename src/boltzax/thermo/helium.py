@@ -58,6 +58,7 @@ class HyRecHelium(eqx.Module):
     sobolev: Float[Array, "..."]  # Sobolev depth of 2(1)P - 1(1)S over x_He1
     intercombination: Float[Array, "..."]  # step of the radiation field at 2(3)P - 1(1)S
     f_He: Float[Array, ""]
+    distance: Float[Array, "..."] | float  # of 2(3)P from 2(1)P [1/s]
 
     def rate(self, neutral: Float[Array, "..."], x_1: Float[Array, "..."], cooling: Float[Array, "..."]):
         """d(neutral fraction of helium)/d ln a, given hydrogen's x_1; T_m = T_r, so `cooling` does not enter."""
@@ -66,25 +67,30 @@ class HyRecHelium(eqx.Module):
         eta = self.eta / x_1
         tau_c = self.width * tau / eta
         enhancement = jnp.sqrt(1.0 + np.pi**2 * tau_c) + 7.74 * tau_c / (1.0 + 70.0 * tau_c)
-        step = self.intercombination - enhancement * jnp.exp(-6.14e13 / eta)
+        step = self.intercombination - enhancement * jnp.exp(-self.distance / eta)
         escape = (enhancement - jnp.expm1(-1.023e-7 * tau) * step) / tau
         ionized = 1.0 - neutral - X_HE2_MIN / self.f_He
         return (self.two_photon + self.one_photon * escape) * (ionized * x_e - neutral * self.saha)
 
 
 def helium_rates(
-    T: Float[Array, "*s"], n_H: Float[Array, "*s"], H: Float[Array, "*s"], f_He: Float[Array, ""]
+    T: Float[Array, "*s"],
+    n_H: Float[Array, "*s"],
+    H: Float[Array, "*s"],
+    f_He: Float[Array, ""],
+    fineness: Float[Array, "..."] | float = 1.0,
 ) -> HyRecHelium:
-    """Helium of HyRec-2 at T_r = T [K], n_H [cm^-3], H [1/s]."""
+    """Helium of HyRec-2 at T_r = T [K], n_H [cm^-3], H [1/s]; fineness: see `atomic`."""
     s0 = 4.0 * _SAHA * T * jnp.sqrt(T) / n_H
     width = 1.976e6 / (-jnp.expm1(-6989.0 / T)) + sum(rate / jnp.expm1(energy / T) for rate, energy in _WIDTHS)
     return HyRecHelium(
-        two_photon=50.94 * jnp.exp(46090.0 / T) / s0 / H,
+        two_photon=50.94 * fineness * jnp.exp(46090.0 / T) / s0 / H,
         one_photon=1.7989e9 * 3.0 * jnp.exp(39101.0 / T) / s0 / H,
         saha=s0 * jnp.exp(-_T_HE1 / T),
         width=width / (4.0 * np.pi**2),
         eta=9.15776e22 * H / n_H,
-        sobolev=4.277e-8 * n_H / H,
+        sobolev=4.277e-8 * n_H / (H * fineness),
         intercombination=0.964525 * jnp.exp(2947.0 / T),
         f_He=f_He,
+        distance=6.14e13 / fineness,
     )

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.table import keep, keep_scalars, node_weights
+from boltzax.thermo import injection
 from boltzax.thermo.collocation import mesh_nodes
 
 K_EV = 8.617343e-5  # Boltzmann's constant [eV/K], as in the fits of HyRec-2
@@ -131,24 +132,31 @@ class EffectiveAtom(eqx.Module):
     n_over_H: Float[Array, "..."]  # n_H / H [s/cm^3]
     T: Float[Array, "..."]  # T_r [K]
     late: Float[Array, "..."]  # weight of the case-B rate at low temperature
+    two_photon: Float[Array, "..."] | float = _TWO_PHOTON  # 2s -> 1s [1/s]
 
-    def rate(self, x_1: Float[Array, "..."], x_He2: Float[Array, "..."], cooling: Float[Array, "..."]):
-        """d x_1 / d ln a of the neutral fraction x_1 [1]; cooling = 1 - T_m/T_r. arXiv:1011.3758 eqs. (43)-(46)."""
+    def rate(self, x_1: Float[Array, "..."], x_He2: Float[Array, "..."], cooling: Float[Array, "..."], injected=None):
+        """d x_1 / d ln a of the neutral fraction x_1 [1]; cooling = 1 - T_m/T_r. arXiv:1011.3758 eqs. (43)-(46).
+
+        injected: energy per nucleus and e-fold [K]; what it excites is ionized from 2s and, three times as often, 2p.
+        """
         x_p = 1.0 - x_1
         x_e = x_p + x_He2
         excess_2s, excess_2p = (jnp.expm1(v) for v in self._excess(cooling))
         r, lyman = self.r_2p2s, self.lyman / x_1
-        out_2s, out_2p = self.beta[0] + _TWO_PHOTON, self.beta[1] + lyman
+        out_2s, out_2p = self.beta[0] + self.two_photon, self.beta[1] + lyman
         # determinant of the 2s-2p system, its cancelling 3 r^2 taken out
         det = out_2s * out_2p + r * (out_2s + 3.0 * out_2p)
-        c_2s = (_TWO_PHOTON * (out_2p + r) + 3.0 * r * lyman) / det
-        c_2p = (lyman * (out_2s + 3.0 * r) + r * _TWO_PHOTON) / det
+        c_2s = (self.two_photon * (out_2p + r) + 3.0 * r * lyman) / det
+        c_2p = (lyman * (out_2s + 3.0 * r) + r * self.two_photon) / det
         neutral = self.saha * x_1
         away = x_e * x_p - neutral  # from equilibrium at T_m = T_r
         four_level = c_2s * self.alpha[0] * (neutral * excess_2s + (1.0 + excess_2s) * away)
         four_level += c_2p * self.alpha[1] * (neutral * excess_2p + (1.0 + excess_2p) * away)
         three_level = case_b(self.T * (1.0 - cooling)) * x_e * x_p
-        return self.n_over_H * (four_level + self.late * (three_level - four_level))
+        rate = self.n_over_H * (four_level + self.late * (three_level - four_level))
+        if injected is None:
+            return rate
+        return rate - injection.ionization(injected, x_e, 1.0 - 0.25 * c_2s - 0.75 * c_2p)
 
     def _excess(self, cooling):
         """ln alpha(T_m, T_r) - ln alpha(T_r, T_r) for 2s and 2p; the tables end at T_m = 0.1 T_r."""
@@ -162,21 +170,27 @@ class EffectiveAtom(eqx.Module):
 
 
 def effective_atom(
-    step: float, T: Float[Array, "3 n"], n_H: Float[Array, "3 n"], H: Float[Array, "3 n"], fit: Float[Array, "3 ..."]
+    step: float,
+    T: Float[Array, "3 n"],
+    n_H: Float[Array, "3 n"],
+    H: Float[Array, "3 n"],
+    fit: Float[Array, "3 ..."],
+    fineness: Float[Array, "..."] | float = 1.0,
 ) -> EffectiveAtom:
     """Rates at T_r = T [K], n_H [cm^-3], H [1/s] on the nodes of a mesh of `step` in ln a that ends today.
 
-    fit: departures from the fiducial model of the SWIFT correction. Needs T_cmb within a factor T_CMB_FACTOR of 2.7255.
+    fit: departures from the fiducial model of the SWIFT correction; fineness: see `atomic`. Needs T_cmb within a factor
+    T_CMB_FACTOR of 2.7255.
     """
     T_eV = K_EV * T
     ln_alpha_2s, ln_alpha_2p, ln_r_2p2s, *ratio, delta, by_matter, by_hydrogen, by_N = _read(step, jnp.log(T))
     alpha = [jnp.exp(ln_alpha_2s), jnp.exp(ln_alpha_2p)]
     boltzmann = _SAHA * T_eV * jnp.sqrt(T_eV)
     excited = boltzmann * jnp.exp(-0.25 * E_ION / T_eV)
-    lyman = _LYMAN_ALPHA * H / n_H
+    lyman, two_photon = fineness * _LYMAN_ALPHA * H / n_H, fineness * _TWO_PHOTON
     # probability that an excited atom is ionized; below 1 % HyRec-2 leaves the correction out
     ionization = excited * case_b(T)
-    ionization = ionization / (3.0 * lyman + _TWO_PHOTON + ionization)
+    ionization = ionization / (3.0 * lyman + two_photon + ionization)
     correction = delta + fit[0] * by_matter + fit[1] * by_hydrogen + fit[2] * by_N
     applies = (ionization / 0.01) ** 10
     applies = applies / (1.0 + applies) * jax.nn.sigmoid(jnp.log(_swift_range()[1] / T) / _EDGE)
@@ -184,7 +198,7 @@ def effective_atom(
     saha, lyman = boltzmann * jnp.exp(-E_ION / T_eV) / n_H, lyman / (1.0 + applies * correction)
     late = jax.nn.sigmoid(jnp.log(_T_PEEBLES / T) / _EDGE)
     fields = keep(*alpha, *beta, jnp.exp(ln_r_2p2s), saha, lyman, n_H / H, late)
-    return EffectiveAtom(fields[:2], ratio, fields[2:4], *fields[4:8], T=T, late=fields[8])
+    return EffectiveAtom(fields[:2], ratio, fields[2:4], *fields[4:8], T=T, late=fields[8], two_photon=two_photon)
 
 
 def swift_departures(omega_m, omega_b, YHe, N_eff, T_cmb) -> Float[Array, " 3"]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.constants import C_LIGHT, H_PLANCK, HE4_TO_H_MASS, K_BOLTZMANN, M_ELECTRON, M_HYDROGEN
+from boltzax.thermo import injection
 
 _FUDGE_H = 1.14 - 0.015
 _GAUSSIANS = ((-0.14, 7.28, 0.18), (0.079, 6.73, 0.33))  # amplitude, centre and width in ln(1 + z)
@@ -47,32 +48,36 @@ def _continuum(rate, line, sigma, T, x_He1, x_1, p, q, x_1_on):
 
 
 class RecfastHydrogen(eqx.Module):
-    """Node values of T_r [K], n_H [m^-3], H [1/s] and the Lyman-alpha factor K [m^3 s]."""
+    """Node values of T_r [K], n_H [m^-3], H [1/s], the Lyman-alpha factor K [m^3 s] and the two-photon rate [1/s]."""
 
     T: Float[Array, "..."]
     n_H: Float[Array, "..."]
     H: Float[Array, "..."]
     K: Float[Array, "..."]
+    two_photon: Float[Array, "..."] | float
 
-    def rate(self, x_1, x_He2, cooling):
-        """d x_1 / d ln a of the neutral fraction of hydrogen; cooling = 1 - T_m/T_r."""
+    def rate(self, x_1, x_He2, cooling, injected=None):
+        """d x_1 / d ln a of the neutral fraction of hydrogen; cooling = 1 - T_m/T_r; injected: see `hydrogen`."""
         T = self.T * (1.0 - cooling)
         t = T / 1e4
         down = 1e-19 * 4.309 * t**-0.6166 / (1.0 + 0.6703 * t**0.53)
         up = down * (_PHASE_SPACE * T) ** 1.5 * jnp.exp(-_HC_K * (_H_ION - _H_2P) / T)
-        leave = 1.0 / (self.K * self.n_H * x_1) + _LAMBDA_H
+        leave = 1.0 / (self.K * self.n_H * x_1) + self.two_photon
         peebles = _FUDGE_H * leave / (leave + _FUDGE_H * up)
         x_p = 1.0 - x_1
-        return ((x_p + x_He2) * x_p * self.n_H * down - up * x_1 * jnp.exp(-_HC_K * _H_2P / T)) * peebles / self.H
+        x_e = x_p + x_He2
+        rate = (x_e * x_p * self.n_H * down - up * x_1 * jnp.exp(-_HC_K * _H_2P / T)) * peebles / self.H
+        return rate if injected is None else rate - injection.ionization(injected, x_e, up / (leave + up))
 
 
 class RecfastHelium(eqx.Module):
-    """Node values of T_r [K], n_H [m^-3], H [1/s]; helium nuclei per hydrogen nucleus."""
+    """Node values of T_r [K], n_H [m^-3], H [1/s]; helium nuclei per hydrogen nucleus; see `atomic` for fineness."""
 
     T: Float[Array, "..."]
     n_H: Float[Array, "..."]
     H: Float[Array, "..."]
     f_He: Float[Array, ""]
+    fineness: Float[Array, "..."] | float = 1.0
 
     def rate(self, neutral, x_1, cooling):
         """d(neutral fraction of helium)/d ln a, given the neutral fraction of hydrogen x_1; all corrections on."""
@@ -80,13 +85,13 @@ class RecfastHelium(eqx.Module):
         x_He1, ionized = self.f_He * neutral, 1.0 - neutral
         x_e = 1.0 - x_1 + self.f_He * ionized
         boltzmann = (_PHASE_SPACE * T) ** 1.5
-        sobolev = 3.0 * self.n_H * x_He1 / (8.0 * np.pi * self.H)
+        sobolev = 3.0 * self.n_H * x_He1 / (8.0 * np.pi * self.H * self.fineness)
 
         down = _verner_ferland(T, 10.0**-16.744, 0.711)
         up = 4.0 * down * boltzmann * jnp.exp(-_HC_K * (_HE_ION - _HE_2S) / T)
         out = _A_2P * _escape(_A_2P * sobolev / _HE_2P**3)
         out += _continuum(_A_2P, _HE_2P, _SIGMA_2P, T, x_He1, x_1, 0.36, _FUDGE_HE, 1e-7)
-        leave = 3.0 * out * jnp.exp(-_HC_K * (_HE_2P - _HE_2S) / T) + _LAMBDA_HE
+        leave = 3.0 * out * jnp.exp(-_HC_K * (_HE_2P - _HE_2S) / T) + _LAMBDA_HE * self.fineness
         singlet = x_e * ionized * self.n_H * down - up * neutral * jnp.exp(-_HC_K * _HE_2S / T)
         singlet *= leave / (leave + up)
 
@@ -101,13 +106,18 @@ class RecfastHelium(eqx.Module):
 
 
 def hydrogen_rates(
-    T: Float[Array, "*s"], n_H: Float[Array, "*s"], H: Float[Array, "*s"], ln_a: Float[Array, "*s"]
+    T: Float[Array, "*s"],
+    n_H: Float[Array, "*s"],
+    H: Float[Array, "*s"],
+    ln_a: Float[Array, "*s"],
+    fineness: Float[Array, "..."] | float = 1.0,
 ) -> RecfastHydrogen:
     """Hydrogen of RECFAST at T_r [K], n_H [cm^-3], H [1/s]; the Gaussians of version 1.5 correct K."""
     correction = 1.0 + sum(A * jnp.exp(-(((-ln_a - centre) / width) ** 2)) for A, centre, width in _GAUSSIANS)
-    return RecfastHydrogen(T, 1e6 * n_H, H, correction / (8.0 * np.pi * _H_2P**3 * H))
+    K = correction / (8.0 * np.pi * _H_2P**3 * H * fineness)
+    return RecfastHydrogen(T, 1e6 * n_H, H, K, fineness * _LAMBDA_H)
 
 
-def helium_rates(T, n_H, H, f_He) -> RecfastHelium:
+def helium_rates(T, n_H, H, f_He, fineness=1.0) -> RecfastHelium:
     """Helium of RECFAST at T_r [K], n_H [cm^-3], H [1/s]."""
-    return RecfastHelium(T, 1e6 * n_H, H, f_He)
+    return RecfastHelium(T, 1e6 * n_H, H, f_He, fineness)
