@@ -1,7 +1,8 @@
 """Derivatives against each other and against finite differences: `python -m oracle.derivatives [--points NAME ...]`.
 
 At each point: jax.jvp against jax.vjp and `boltzax.jacobian` against jax.jvp; the Jacobian against converged finite
-differences of boltzax and, with --classy, of CLASS at reference settings; Hessian-vector products (forward over
+differences of boltzax; with --classy, differences of boltzax against those of CLASS at reference settings and the same
+steps; Hessian-vector products (forward over
 reverse) against finite differences of the gradient. What is compared and how: `oracle.differences`. --update-docs
 rewrites the tables of docs/derivatives.md; --json FILE keeps every number, and points and checks that the file holds
 from an earlier run stand in the tables beside the new ones. Exit code 1 if a requirement is missed.
@@ -33,7 +34,7 @@ TITLES = {
     "jacobian against jvp": "boltzax.jacobian against jax.jvp",
     "hvp": "Hessian-vector product of chi2 against finite differences of its gradient",
     "differences": "Jacobian against finite differences of boltzax",
-    "class": "Jacobian against finite differences of CLASS",
+    "class": "Finite differences of boltzax against those of CLASS, same steps",
 }
 
 
@@ -93,12 +94,20 @@ def against_differences(
     differences: Callable[[str], list[diff.Observables]],
     say: Callable,
     parameters: Sequence[str] = PARAMETERS,
+    steps: int | None = None,
 ) -> dict[str, Any]:
-    """`differences.compare` for every parameter: {parameter: {observable: {band: [error, own error]}}}."""
+    """`differences.compare` for every parameter: {parameter: {observable: {band: [error, own error]}}}.
+
+    What is compared: the Jacobian, or with `steps` differences of boltzax, whose steps are as large as CLASS's.
+    """
     value, jac = programs.jacobian(x)
     report = {}
     for name in parameters:
-        report[name] = diff.compare(name, value, jac[name], differences(name))
+        ours = jac[name]
+        if steps is not None:
+            found = diff.wide_differences(programs.value, x, name, steps)
+            ours = {key: diff.extrapolate([d[key] for d in found], 1.0, {"": slice(None)})[0] for key in found[0]}
+        report[name] = diff.compare(name, value, ours, differences(name))
         error, own, where = max((*pair, f"{o} {b}") for o, parts in report[name].items() for b, pair in parts.items())
         say(f"{name}: {error:.1e} ({where.strip()}; the differences themselves {own:.1e})")
     return report
@@ -121,7 +130,9 @@ def point_report(programs: diff.Programs, x: np.ndarray, options: argparse.Names
     if options.classy:
         settings = (programs.outputs, options.class_precision, options.class_levels)
         of_class = lambda name: diff.of_class(x, name, *settings)
-        report["class"] = against_differences(programs, x, of_class, say, options.class_parameters)
+        report["class"] = against_differences(
+            programs, x, of_class, say, options.class_parameters, options.class_levels
+        )
     return report
 
 

@@ -215,20 +215,26 @@ def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables
     return ref.cached("derivative", dict(settings) | {"k": list(map(float, k))}, compute)
 
 
-def of_class(
-    x: np.ndarray, parameter: str, outputs: boltzax.Outputs, precision: str, levels: int = 2
-) -> list[Observables]:
-    """Central differences of CLASS by one parameter, from steps of two SIGMA; spectra cut at the l_max of `outputs`.
+def wide_differences(f: Callable, x: np.ndarray, parameter: str, levels: int = 1) -> list[Any]:
+    """Central differences of f by one parameter, from steps of two SIGMA: what is compared between codes.
 
-    Steps this large keep its numerical noise small beside the differences. A step that is more than two fifths of the
-    value, as that of a small mass, is followed by one of half its size, and the two are extrapolated.
+    Steps this large keep CLASS's numerical noise small beside the differences. A step that is more than two fifths of
+    the value, as that of a small mass, is followed by one of half its size, and the two are extrapolated.
     """
-    k, i = wavenumbers(outputs.k_max), PARAMETERS.index(parameter)
+    i = PARAMETERS.index(parameter)
     step = first_step(parameter, x[i], 2.0)
+    return central_differences(f, x, np.eye(x.size)[i], step, levels + (step > 0.4 * x[i]))
+
+
+def of_class(
+    x: np.ndarray, parameter: str, outputs: boltzax.Outputs, precision: str, levels: int = 1
+) -> list[Observables]:
+    """`wide_differences` of CLASS; spectra cut at the l_max of `outputs`."""
+    k = wavenumbers(outputs.k_max)
 
     def f(y):
         found = class_observables(class_settings(y, precision), k)
         spectra = ("lensed_", "unlensed_")
         return {name: v[: outputs.l_max + 1] if name.startswith(spectra) else v for name, v in found.items()}
 
-    return central_differences(f, x, np.eye(x.size)[i], step, levels + (step > 0.4 * x[i]))
+    return wide_differences(f, x, parameter, levels)
