@@ -56,7 +56,7 @@ def test_values_out_of_range_raise():
 
 
 NAMES = ("w0_fld", "wa_fld", "cs2_fld", "alpha", "m_e", "annihilation", "fde_zc", "z_c", "theta_i", "N_idr")
-STEPS = np.array([0.02, 0.02, 0.05, 1e-3, 2e-3, 0.05, 5e-3, 100.0, 0.05, 0.02])
+STEPS = np.array([0.02, 0.02, 0.05, 1e-3, 2e-3, 0.01, 5e-3, 100.0, 0.05, 0.02])
 NEUTRAL = np.array([-1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 3500.0, 2.5, 0.0])
 AWAY = np.array([-0.9, -0.3, 0.8, 1.02, 0.97, 1.0, 0.06, 3200.0, 2.3, 0.3])
 
