@@ -65,7 +65,7 @@ NAMES = ("omega_b", "varying_alpha", "varying_me", "annihilation")
 LN_A = jnp.linspace(-8.2, -0.05, 300)
 NEUTRAL = np.array([0.02237, 1.0, 1.0, 0.0])
 AWAY = np.array([0.0229, 1.03, 0.95, 2.0])
-STEPS = np.array([1e-5, 3e-4, 6e-4, 0.01])
+STEPS = np.array([1e-5, 3e-4, 6e-4, 3e-3])
 
 
 def outputs(x):
@@ -91,7 +91,8 @@ def programs():
 def test_derivatives(programs, x):
     """Forward against differences of order four, reverse against forward.
 
-    Rates of hydrogen are read between points of their tables, whose slopes jump by 1e-6 from one to the next.
+    Rates of hydrogen are read between points of their tables, on which T lies at the neutral value: slopes jump there
+    by 1.3e-6 in kappa' and 5e-6 in cb2, whatever the step.
     """
     value, forward, reverse = programs
     jacobian = np.array([forward(x, row) for row in np.eye(x.size)])
@@ -101,6 +102,6 @@ def test_derivatives(programs, x):
     for name, step, row, unit in zip(NAMES, STEPS, jacobian, np.eye(x.size), strict=True):
         near, far = (value(x + h * unit) - value(x - h * unit) for h in (step, 2.0 * step))
         error = np.abs((8.0 * near - far) / (12.0 * step) - row)
-        for part in (slice(0, n), slice(n, 2 * n), slice(2 * n, 3 * n)):
-            assert error[part].max() < 3e-6 * np.abs(row[part]).max(), (name, part)
-        assert np.all(error[3 * n :] < 3e-6 * np.abs(row[3 * n :]) + 1e-9 / step), name
+        for part, bound in ((slice(0, n), 3e-6), (slice(n, 2 * n), 1e-8), (slice(2 * n, 3 * n), 1e-5)):
+            assert error[part].max() < bound * np.abs(row[part]).max(), (name, part)
+        assert np.all(error[3 * n :] < 2e-7 * np.abs(row[3 * n :]) + 1e-9 / step), name
