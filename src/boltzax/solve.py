@@ -110,8 +110,9 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
     matter = matter_power(grid, bg, src)
     lensing = src
     if outputs.nonlinear is not None:
-        if cosmo.isocurvature:
-            raise NotImplementedParameterError("Outputs(nonlinear=...) and isocurvature cannot be combined")
+        for name, given in (("isocurvature", cosmo.isocurvature), ("Omega_k", cosmo.Omega_k is not None)):
+            if given:
+                raise NotImplementedParameterError(f"Outputs(nonlinear=...) and {name} cannot be combined")
         factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)
         lensing = replace(src, weyl=src.weyl * factor)
     tensors = None if cosmo.r is None else tensor_spectra(p, bg.tau_0, src.tensors, partial(tensor_power, cosmo))
