@@ -47,8 +47,10 @@ class MatterPower(eqx.Module):
         return p if self.lift is None else jnp.sqrt(p**2 + self.lift)
 
     def y(self, k: Float[Array, " k"]) -> Float[Array, " k"]:
-        """What numbers wavenumbers k [1/Mpc] as y_modes does the modes."""
-        return k * self.tau_0 if self.lift is None else jnp.sqrt(k**2 - self.lift) * self.tau_0
+        """What numbers wavenumbers k [1/Mpc] as y_modes does the modes; in curved space not below the first of them."""
+        if self.lift is None:
+            return k * self.tau_0
+        return self.tau_0 * jnp.sqrt(jnp.maximum(k**2 - self.lift, (self.y_modes[0] / self.tau_0) ** 2))
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
