@@ -146,7 +146,7 @@ def history(bg: Background, th: Thermodynamics) -> UniformTable:
 def perturbed_sources(cosmo, bg: Background, th: Thermodynamics, outputs: Outputs, p: Precision) -> Sources:
     """Perturbations and sources of every mode."""
     grid = make_grid(p, outputs)
-    lay = layout(p, cosmo.m_ncdm.shape[0])
+    lay = layout(p, cosmo.m_ncdm.shape[0], curved=cosmo.Omega_k is not None)
     table = history(bg, th)
     tensors = None if cosmo.r is None else tensor_sources(p, bg, th, table)
     if not cosmo.isocurvature:

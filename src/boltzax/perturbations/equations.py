@@ -52,12 +52,18 @@ class Medium(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """What curvature does to a wavenumber: couplings s_l = sqrt(1 - K (l^2-1)/k^2) of l = 2, 3, 4, and K/k^2. [lanes]"""
+    """What curvature does to a wavenumber: couplings s_l = sqrt(1 - K (l^2-1)/k^2) and K/k^2.
+
+    s2, K_over_k2 [lanes]; higher [l, lanes]: l = 3..LAST+2.
+    """
 
     s2: jnp.ndarray
-    s3: jnp.ndarray
-    s4: jnp.ndarray
     K_over_k2: jnp.ndarray
+    higher: jnp.ndarray | tuple[float, ...]
+
+    @property
+    def s3(self):
+        return self.higher[0]
 
 
 class Coefficients(NamedTuple):
@@ -88,7 +94,7 @@ class Coefficients(NamedTuple):
     @property
     def s(self) -> Ladder:
         """The ladder, its numbers those of flat space without one."""
-        return Ladder(1.0, 1.0, 1.0, 0.0) if self.ladder is None else self.ladder
+        return Ladder(1.0, 0.0, (1.0,)) if self.ladder is None else self.ladder
 
 
 class Core(NamedTuple):
@@ -108,7 +114,8 @@ def coefficients(lay: Layout, contents: Contents, k, dtau, m: Medium) -> Coeffic
     thomson = m.kappa_prime * dtau
     climb = None
     if contents.K is not None:
-        climb = Ladder(*(ladder(contents.K, k, l) for l in (2, 3, 4)), contents.K / k**2)
+        s2, *higher = (ladder(contents.K, k, l) for l in range(2, lay_.LAST + 3))
+        climb = Ladder(s2, contents.K / k**2, jnp.stack(higher))
         w_sigma = w_sigma / climb.s2
     nodes_first = lambda v: jnp.moveaxis(v, 1, 0)
     return Coefficients(

@@ -15,6 +15,7 @@ from boltzax.background.curvature import wavenumber
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import NODES, SLOPE
 from boltzax.numerics.table import UniformTable
+from boltzax.perturbations import chain
 from boltzax.perturbations.equations import Coefficients, Contents, Core, Medium, coefficients
 from boltzax.perturbations.initial import initial
 from boltzax.perturbations.layout import N_PHOTON, Layout
@@ -99,9 +100,11 @@ def _prepare(lay: Layout, y_first: float, steps, inputs: _Inputs) -> tuple[Coeff
     return c, jax.tree.map(place, (inputs.fluid, inputs.low, inputs.fluids))
 
 
-def _rest(lay: Layout, fluids, lanes: int) -> State:
-    tails = tuple(jnp.zeros((2, len(g.lam), g.stop - g.start, lanes)) for g in lay.groups)
-    others = tuple(jnp.zeros((fluid.size, lanes)) for fluid in fluids)
+def _rest(lay: Layout, contents: Contents, lanes: int) -> State:
+    tails = tuple(chain.rest(g, lanes) for g in lay.groups)
+    if contents.K is None:
+        tails = tuple(tail.modes for tail in tails)
+    others = tuple(jnp.zeros((fluid.size, lanes)) for fluid in contents.fluids)
     return State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails, others)
 
 
@@ -119,7 +122,7 @@ def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory
             end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
             return end, jax.vmap(_observe)(c, begin, x)
 
-        _, out = jax.lax.scan(run_block, _rest(lay, inputs.contents.fluids, plan.x.shape[1]), _blocks(plan, block))
+        _, out = jax.lax.scan(run_block, _rest(lay, inputs.contents, plan.x.shape[1]), _blocks(plan, block))
         return jax.tree.map(_steps, out)
 
     if jax.default_backend() == "cpu":  # the lanes of one cosmology fill the caches: many at once take twice as long
@@ -138,7 +141,7 @@ def _run_tangent(lay: Layout, plan: Schedule, block: int, primals, tangents):
         d_end, d_begin, dx = _advance(lay, states[1], c, f, first, d_start, forcing)
         return (end, d_end), jax.jvp(jax.vmap(_observe), (c, begin, x), (dc, d_begin, dx))
 
-    rest = _rest(lay, primals[0].contents.fluids, plan.x.shape[1])
+    rest = _rest(lay, primals[0].contents, plan.x.shape[1])
     states = (rest, jax.tree.map(jnp.zeros_like, rest))
     body = lambda states, steps: run_block(states, *primals, *tangents, steps)
     _, (out, d_out) = jax.lax.scan(body, states, _blocks(plan, block))

@@ -7,8 +7,8 @@ unknowns at three nodes) closes them. `factor` holds all that does not depend on
 once; `advance` is all that remains in the sequential part. Exact: no tight coupling, no streaming approximation.
 
 A tangent solves the same system: by linearity it is a step with a forcing, the derivative of the slopes at fixed
-unknowns. In a tail only one coefficient of a row moves with parameters (in curved space three), so the response of
-the modes to it is formed once for all tangents (`tails.Shared`).
+unknowns. In a tail only one coefficient of a row moves with parameters, so the response of the modes to it is formed
+once for all tangents (`tails.Shared`).
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import FROM_START, MATRIX, SLOPE
 from boltzax.numerics.small import apply, product
 from boltzax.perturbations import blocks as fluid_blocks
-from boltzax.perturbations import tails
+from boltzax.perturbations import chain, tails
 from boltzax.perturbations.equations import (
     Coefficients,
     Core,
@@ -37,12 +37,13 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 class State(NamedTuple):
     """Unknowns between steps. fluid [4, lanes]: eta, delta_cdm, delta_b, theta_b; low [3, rows, lanes]: l = 0, 1, 2
-    of every hierarchy; tails: real and imaginary part of the modes of each group, [2, modes, group rows, lanes];
+    of every hierarchy; tails: real and imaginary part of the modes of each group, [2, modes, group rows, lanes], or in
+    curved space a `chain.Tail`;
     fluids: unknowns [n, lanes] of each."""
 
     fluid: jnp.ndarray
     low: jnp.ndarray
-    tails: tuple[jnp.ndarray, ...]
+    tails: tuple[jnp.ndarray | chain.Tail, ...]
     fluids: tuple[jnp.ndarray, ...] = ()
 
 
@@ -52,7 +53,7 @@ class Factors(NamedTuple):
 
     blocks: jnp.ndarray
     border: jnp.ndarray
-    tails: tuple[tails.Response, ...]
+    tails: tuple[tails.Response | chain.Response, ...]
     fluids: tuple[jnp.ndarray, ...] = ()
 
 
@@ -83,14 +84,20 @@ def _invert(matrix):
     return jax.lax.fori_loop(0, n, sweep, matrix)
 
 
+def _tails(c: Coefficients):
+    """The module whose tails the hierarchies have."""
+    return tails if c.ladder is None else chain
+
+
 def factor(lay: Layout, c: Coefficients) -> Factors:
     """Everything of a step that does not depend on its state."""
     gk = c.gk
     damp0, damp = row_damping(lay, c)
     constant = jnp.asarray(SLOPE)[:, :, None, None]
-    speed = lay.split(c.s.s4 * gk)
-    response = tuple(tails.respond(g, k, d) for g, k, d in zip(lay.groups, speed, lay.split(damp), strict=True))
-    echo = lay.join([tails.echo(g, r) for g, r in zip(lay.groups, response, strict=True)])
+    rows = tuple(zip(lay.groups, lay.split(gk), lay.split(damp), strict=True))
+    ladder = () if c.ladder is None else (c.ladder.higher,)
+    response = tuple(_tails(c).respond(*row, *ladder) for row in rows)
+    echo = lay.join([_tails(c).echo(g, r) for g, r in zip(lay.groups, response, strict=True)])
     outer = gk[:, None] * gk[None]
     b2 = _invert(constant + _diagonal(damp) + 0.6 * c.s.s3**2 * outer * echo)
     b1 = _invert(constant + _diagonal(damp) + 4.0 / 15.0 * c.s.s2**2 * outer * b2)
@@ -242,12 +249,12 @@ class Forcing(NamedTuple):
 def advance(lay: Layout, c: Coefficients, f: Factors, z: State, forcing: Forcing | None = None) -> tuple[Core, State]:
     """Values at the nodes, and the state at the end of the step."""
     groups = tuple(zip(lay.groups, f.tails, z.tails, strict=True))
-    r, f3 = _from_start(z), lay.join([tails.free_f3(*group) for group in groups])
+    r, f3 = _from_start(z), lay.join([_tails(c).free_f3(*group) for group in groups])
     if forcing is not None:
         r, f3 = jax.tree.map(jnp.add, r, forcing.core), f3 + forcing.f3
     x = close(lay, c, f, r, f3)
     drives = lay.split(c.s.s3 * c.gk * x.low[2])
-    ends = tuple(tails.at_node(g, r, 2, w, drive) for (g, r, w), drive in zip(groups, drives, strict=True))
+    ends = tuple(_tails(c).at_node(g, r, 2, w, drive) for (g, r, w), drive in zip(groups, drives, strict=True))
     if forcing is not None:
         ends = jax.tree.map(jnp.add, ends, forcing.tails)
     return x, State(x.fluid[:, 2], x.low[:, 2], ends, tuple(v[:, 2] for v in x.fluids))
@@ -256,20 +263,23 @@ def advance(lay: Layout, c: Coefficients, f: Factors, z: State, forcing: Forcing
 def _moving(lay: Layout, group, w, f2):
     """Slope of the modes w by the coefficient that moves with parameters: damping of damped rows, speed of others."""
     mask, (re, im) = column(lay.damped[group.start : group.stop]) > 0.0, tails.streaming(group, w)
-    return ((jnp.where(mask, -w[0], re + f2), jnp.where(mask, -w[1], im)),)
+    return jnp.where(mask, -w[0], re + f2), jnp.where(mask, -w[1], im)
 
 
-def _moving_curved(lay: Layout, group, w, f2):
-    """The same by damping, speed and drive."""
-    return (-w[0], -w[1]), tails.streaming(group, w), (jnp.broadcast_to(f2, w[0].shape), jnp.zeros_like(w[1]))
+def _curved_forcing(lay: Layout, c: Coefficients, f: Factors, z: State, x: Core):
+    """`tangent_forcing` in curved space, where every coefficient of a tail moves."""
+    drives = lay.split(c.s.s3 * c.gk * x.low[2])
+    groups = tuple(zip(lay.groups, f.tails, z.tails, lay.split(x.low[2]), drives, lay.split(c.gk), strict=True))
+    f3 = lay.join([chain.nodes(g, r, w, drive)[0] for g, r, w, _, drive, _ in groups])
+    forces = [chain.forcing(*group, c.ladder.higher) for group in groups]
 
+    def force(dc: Coefficients) -> Forcing:
+        core = jax.jvp(lambda c: slopes(lay, c, x, f3), (c,), (dc,))[1]
+        changes = zip(lay.split(dc.gk), lay.split(column(lay.damped) * dc.damping[:, None]), strict=True)
+        moved = [of(*v, dc.ladder.higher) for of, v in zip(forces, changes, strict=True)]
+        return Forcing(core, lay.join([own for own, _ in moved]), tuple(end for _, end in moved))
 
-def _changes(lay: Layout, c: Coefficients, dc: Coefficients):
-    """Changes of those coefficients [3, rows, lanes]."""
-    if c.ladder is None:
-        return (jnp.where(lay.damped[:, None], dc.damping[:, None], dc.gk),)
-    speed, drive = (s * dc.gk + ds * c.gk for s, ds in ((c.s.s4, dc.s.s4), (c.s.s3, dc.s.s3)))
-    return column(lay.damped) * dc.damping[:, None], speed, drive
+    return force
 
 
 def tangent_forcing(lay: Layout, c: Coefficients, f: Factors, z: State, x: Core):
@@ -277,21 +287,20 @@ def tangent_forcing(lay: Layout, c: Coefficients, f: Factors, z: State, x: Core)
 
     x: result of `advance` of z. The map does not depend on dz, so it runs for many steps at once.
     """
-    drives = lay.split(c.s.s3 * c.gk * x.low[2])
-    groups = tuple(zip(lay.groups, f.tails, z.tails, lay.split(x.low[2]), drives, strict=True))
+    if c.ladder is not None:
+        return _curved_forcing(lay, c, f, z, x)
+    groups = tuple(zip(lay.groups, f.tails, z.tails, lay.split(x.low[2]), lay.split(c.gk * x.low[2]), strict=True))
     nodes = [[tails.at_node(g, r, i, w, drive) for i in range(3)] for g, r, w, _, drive in groups]
     f3 = lay.join([jnp.stack([tails.read_out(g, w) for w in at]) for g, at in zip(lay.groups, nodes, strict=True)])
-    moving = _moving if c.ladder is None else _moving_curved
-    shared = []  # of each group
+    shared = []
     for (g, r, _, f2, _), at in zip(groups, nodes, strict=True):
-        directions = zip(*(moving(lay, g, w, v) for w, v in zip(at, f2, strict=True)), strict=True)
-        shared.append([tails.share(g, r, v) for v in directions])
+        shared.append(tails.share(g, r, [_moving(lay, g, w, v) for w, v in zip(at, f2, strict=True)]))
 
     def force(dc: Coefficients) -> Forcing:
         core = jax.jvp(lambda c: slopes(lay, c, x, f3), (c,), (dc,))[1]
-        changes = zip(*(lay.split(v) for v in _changes(lay, c, dc)), strict=True)
-        pairs = [tuple(zip(s, change, strict=True)) for s, change in zip(shared, changes, strict=True)]
-        own = lay.join([sum(tails.moved_f3(*pair) for pair in group) for group in pairs])
-        return Forcing(core, own, tuple(sum(tails.moved_end(*pair) for pair in group) for group in pairs))
+        changes = lay.split(jnp.where(lay.damped[:, None], dc.damping[:, None], dc.gk))
+        pairs = tuple(zip(shared, changes, strict=True))
+        own = lay.join([tails.moved_f3(s, change) for s, change in pairs])
+        return Forcing(core, own, tuple(tails.moved_end(s, change) for s, change in pairs))
 
     return force
