@@ -6,7 +6,8 @@ l(l+1) j_l / z^2, z = k (tau_0 - tau):
     Delta_T = int [S_T + (3/2) l(l+1) S_P / z^2] j_l dtau,    Delta_E = (3/2) sqrt((l+2)!/(l-2)!) int S_P / z^2 j_l dtau
 
 with S_P = g Pi / 8. In curved space j_l is Phi_l(chi) (`boltzax.projection.hyperspherical`), 1/z is cot_K(chi)/k or
-1/(k S_K(chi)), and Pi is divided by s_2 (Lesgourgues & Tram 2014, arXiv:1312.2697, sec. 4.2). All slopes come from the solution's own right-hand side.
+1/(k S_K(chi)), and Pi is divided by s_2 (Lesgourgues & Tram 2014, arXiv:1312.2697, sec. 4.2). All slopes come from the
+solution's own right-hand side.
 """
 
 from dataclasses import replace
@@ -27,8 +28,8 @@ from boltzax.perturbations.tensors import TensorSources
 class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
-    monopole: F_0/4 + alpha' - pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi: Pi/s_2; weyl: phi + psi; delta_m,
-    delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
+    monopole: F_0/4 + alpha' - pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi: Pi/s_2; weyl: phi + psi;
+    delta_m, delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
     of everything but the cosmological constant in d_tot; phi.
     """
 
@@ -106,7 +107,8 @@ LATE = ("d_b", "d_cdm", "d_ncdm", "d_tot", "phi", "weyl")
 
 
 class Sources(eqx.Module):
-    """Line-of-sight sources at k = y/tau_0 (`boltzax.background.curvature.wavenumber`) and tau = x tau_0 for curvature perturbation R = 1.
+    """Line-of-sight sources at k = y/tau_0 (`boltzax.background.curvature.wavenumber`) and tau = x tau_0 for curvature
+    perturbation R = 1.
 
     S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes]; late:
     the fields `LATE`. isocurvature: the same for entropy perturbations S = 1, one for each of

@@ -52,7 +52,7 @@ def wavenumber(background, y, y_first: float) -> Float[Array, "*s"]:
 
 
 def ladder(K: Float[Array, ""], k: Float[Array, "*s"], l: int) -> Float[Array, "*s"]:
-    """s_l = sqrt(1 - K (l^2 - 1) / k^2) (Lesgourgues & Tram 2014, eq. 2.13); zero where K (l^2 - 1) > k^2."""
+    """s_l = sqrt(1 - K (l^2 - 1) / k^2) (Lesgourgues & Tram 2014, arXiv:1312.2697); zero where K (l^2 - 1) > k^2."""
     square = 1.0 - K * (l**2 - 1.0) / k**2
     inside = square > 0.0
     return jnp.where(inside, jnp.sqrt(jnp.where(inside, square, 1.0)), 0.0)

@@ -1,9 +1,10 @@
 """Free streaming beyond the quadrupole in curved space: some multipoles one by one, exponentials beyond them.
 
-The ladder of a hierarchy is F_l' = k [l s_l F_{l-1} - (l+1) s_{l+1} F_{l+1}] / (2l+1) - kappa' F_l with s_l of the wavenumber
-(Lesgourgues & Tram 2014, arXiv:1312.2697, eq. 3.4). What is beyond l = LAST answers as in flat space, at the speed
-s_{LAST+2} k and driven by s_{LAST+1} k F_LAST: exact again at l = LAST + 2, and approximate where K l^2 / k^2 is small, for that
-many multipoles fill only when k tau ~ LAST. The functions are those of `tails.py`, for a tail of this kind.
+The ladder of a hierarchy is F_l' = k [l s_l F_{l-1} - (l+1) s_{l+1} F_{l+1}] / (2l+1) - kappa' F_l with s_l of the
+wavenumber (Lesgourgues & Tram 2014, arXiv:1312.2697). What is beyond l = LAST answers as in flat space, at the speed
+s_{LAST+2} k and driven by s_{LAST+1} k F_LAST: exact again at l = LAST + 2, and approximate where K l^2 / k^2 is
+small, for that many multipoles fill only when k tau ~ LAST. The functions are those of `tails.py`, for a tail of this
+kind.
 """
 
 from typing import NamedTuple
@@ -28,8 +29,8 @@ class Tail(NamedTuple):
 
 
 class Couplings(NamedTuple):
-    """Coefficients times the step. up, down [l, 3, rows, lanes]: of F_{l-1} and -F_{l+1} in the slope of F_l; drive, speed
-    [3, rows, lanes]: of the exponentials."""
+    """Coefficients times the step. up, down [l, 3, rows, lanes]: of F_{l-1} and -F_{l+1} in the slope of F_l; drive,
+    speed [3, rows, lanes]: of the exponentials."""
 
     up: jnp.ndarray
     down: jnp.ndarray
@@ -130,7 +131,9 @@ def at_node(group: Group, r: Response, node: int, w: Tail, drive) -> Tail:
 
 
 def forcing(group: Group, r: Response, w: Tail, f2, drive, gk, s):
-    """Linear map of (d gk, d damping, d s) to what they change: F_3 at the nodes, and the tail at the end of the step."""
+    """Linear map of (d gk, d damping, d s) to what they change: F_3 at the nodes, and the tail at the end of the
+    step.
+    """
     f = nodes(group, r, w, drive)
     at = [tails.at_node(group, r.modes, i, w.modes, r.couplings.drive * f[-1]) for i in range(3)]
     beyond = jnp.stack([tails.read_out(group, v) for v in at])

@@ -1,7 +1,7 @@
 """The linear equations, at the three collocation nodes of a step.
 
-Metric: Ma & Bertschinger (1995), eqs. (21a), (21b); fluids (42), (66), (67); hierarchies (49), (63), (64). Curved space:
-Lesgourgues & Tram (2014, arXiv:1312.2697), eqs. (2.13), (3.4), (3.8). Slopes are multiplied by the length dtau of the
+Metric: Ma & Bertschinger (1995), eqs. (21a), (21b); fluids (42), (66), (67); hierarchies (49), (63), (64). Curved
+space: Lesgourgues & Tram (2014, arXiv:1312.2697). Slopes are multiplied by the length dtau of the
 step. Arrays are [3, ...] over the nodes; lanes are last.
 """
 
@@ -71,8 +71,8 @@ class Coefficients(NamedTuple):
 
     damping kappa' dtau, two_over_aH, rho_b and rho_cdm (times a^2), pressure c_b^2 k^2 dtau, drag R^-1 kappa' dtau and
     expansion aH dtau [3, lanes]; gk speed k dtau and the moment weights w0, w1 [3, rows, lanes]; w_sigma: weight of
-    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes]; fluids: matrices of each; ladder:
-    in curved space.
+    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes]; fluids: matrices of each;
+    ladder: in curved space.
     """
 
     k: jnp.ndarray

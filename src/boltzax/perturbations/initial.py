@@ -1,7 +1,8 @@
 """Initial conditions deep in the radiation era, for curvature perturbation R = 1 or entropy perturbation S = 1.
 
 Ma & Bertschinger (1995), eq. (96), with the next order in (a/a_eq) from Bucher, Moodley & Turok (2000), sec. IV, whose
-series the isocurvature modes are; curved space: Lesgourgues & Tram (2014, arXiv:1312.2697). Each is the regular growing solution; a species that streams freely is `nu` here.
+series the isocurvature modes are; curved space: Lesgourgues & Tram (2014, arXiv:1312.2697). Each is the regular
+growing solution; a species that streams freely is `nu` here.
 """
 
 from typing import NamedTuple

@@ -1,12 +1,13 @@
 """A map from curved to flat space that takes radial functions to spherical Bessel functions.
 
-u = S_K Phi obeys u'' + [q^2 - l(l+1)/S_K^2] u = 0, and z j_l(z) the same with S_K -> z/q. The comparison equation (Miller &
-Good 1953, Phys. Rev. 91, 174; for hyperspherical functions Kosowsky 1998, arXiv:astro-ph/9805173) matches the phases:
+u = S_K Phi obeys u'' + [q^2 - l(l+1)/S_K^2] u = 0, and z j_l(z) the same with S_K -> z/q. The comparison equation
+(Miller & Good 1953, Phys. Rev. 91, 174; for hyperspherical functions Kosowsky 1998, arXiv:astro-ph/9805173) matches
+the phases:
 
     S_K Phi(chi) = z j_l(z) / sqrt(q dz/dchi),    z = q Z(chi),    (dZ/dchi)^2 (1 - b^2/Z^2) = 1 - b^2/S_K^2,
 
-b = sqrt(l(l+1))/q. Z depends on geometry alone, is Z = chi at K = 0 or b = 0, and what is neglected falls as 1/nu. On either
-side of the turning point D = S_K^2 - b^2 = 0 and through it the phase is
+b = sqrt(l(l+1))/q. Z depends on geometry alone, is Z = chi at K = 0 or b = 0, and what is neglected falls as 1/nu. On
+either side of the turning point D = S_K^2 - b^2 = 0 and through it the phase is
 
     int sqrt(1 - b^2/S_K^2) dchi = D^(3/2) [m(D) + K c(D)],    m(D) = int_0^1 s^2 / (b^2 + D s^2) ds,
 

@@ -1,12 +1,12 @@
 """Radial functions of curved space, exactly: hyperspherical Bessel functions by recurrence.
 
-With S, C = S_K(chi), C_K(chi) and b_l = sqrt(q^2 - K l^2) (Abbott & Schaefer 1986, ApJ 308, 546; Lesgourgues & Tram 2014,
-arXiv:1312.2697, eqs. 4.10-4.12),
+With S, C = S_K(chi), C_K(chi) and b_l = sqrt(q^2 - K l^2) (Abbott & Schaefer 1986, ApJ 308, 546; Lesgourgues & Tram
+2014, arXiv:1312.2697),
 
     b_{l+1} Phi_{l+1} = (2l+1) (C/S) Phi_l - b_l Phi_{l-1},    Phi_0 = sin(q chi) / (q S).
 
-Upward the recurrence is stable above the turning point, l < q S; below it ratios are found downward. Smooth in K through
-0; in closed space functions of l >= nu = q / sqrt(K) vanish.
+Upward the recurrence is stable above the turning point, l < q S; below it ratios are found downward. Smooth in K
+through 0; in closed space functions of l >= nu = q / sqrt(K) vanish.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ PAIRS = {"tt": (T, T), "ee": (E, E), "te": (T, E), "pp": (P, P), "tp": (T, P), "
 def lensing_kernel(chi: Float[Array, "*s"], background, thermo) -> Float[Array, "*s"]:
     """Weight of phi + psi at distance chi [Mpc] in the lensing potential, zero before recombination [1/Mpc].
 
-    -(chi_* - chi)/(chi_* chi), each the areal radius in curved space (Lewis & Challinor 2006, astro-ph/0601594, eq. 3.9).
+    -(chi_* - chi)/(chi_* chi), each the areal radius in curved space (Lewis & Challinor 2006, astro-ph/0601594).
     """
     chi_star = background.tau_0 - thermo.tau_rec
     radius = lambda distance: areal_radius(background.K, distance)

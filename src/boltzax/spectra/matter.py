@@ -29,8 +29,8 @@ class MatterPower(eqx.Module):
 
     transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
     flattened, powers falling; y_modes = k tau_0 of the modes; others: over tau/tau_0, the fields `boltzax.sources.LATE`
-    at the modes, flattened. isocurvature: the same for the entropy modes. k_modes [1/Mpc]; lift: k^2 - (y/tau_0)^2, None
-    in flat space.
+    at the modes, flattened. isocurvature: the same for the entropy modes. k_modes [1/Mpc]; lift: k^2 - (y/tau_0)^2,
+    None in flat space.
     """
 
     transfer: UniformTable
