@@ -94,7 +94,7 @@ def test_derived_parameters(both):
         ({"f_cdi": 0.1}, CosmoSevereError, "ic = 'ad,cdi'"),
         ({"ic": "cdi"}, NotImplementedParameterError, "ic = cdi"),
         ({"output": "tCl,nCl"}, NotImplementedParameterError, "output 'nCl'"),
-        ({"Omega_k": 0.01}, NotImplementedParameterError, "Omega_k"),
+        ({"Omega_k": 0.01, "modes": "s,t"}, NotImplementedParameterError, "Omega_k"),
         ({"100*theta_s": 3.0}, CosmoSevereError, "no h between"),
         ({"modes": "s,v"}, NotImplementedParameterError, "modes"),
         ({"r": 0.1}, CosmoSevereError, "modes = 's,t'"),

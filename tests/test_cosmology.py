@@ -198,7 +198,7 @@ RANGES = [
         *((errors.ParameterRangeError, *row) for row in RANGES),
         (errors.UnknownParameterError, {"omega_bb": 0.02}, "did you mean 'omega_b'"),
         (errors.UnknownParameterError, {"tau": 0.05}, "tau"),
-        (errors.NotImplementedParameterError, {"Omega_k": 0.0}, "'Omega_k' is not available"),
+        (errors.NotImplementedParameterError, {"Omega_k": 0.0, "r": 0.1}, "Omega_k and r cannot be combined"),
         (errors.NotImplementedParameterError, {"Gamma_dcdm": 1.0}, "'Gamma_dcdm'"),
         (errors.ParameterRangeError, {"w0_fld": -0.5, "wa_fld": 0.6}, "w0_fld + wa_fld must be below 0"),
         (errors.ParameterRangeError, {"w0_fld": 0.2}, "w0_fld = 0.2"),

@@ -210,7 +210,7 @@ class Class:
 
     def luminosity_distance(self, z: Any) -> Any:
         """Luminosity distance to z [Mpc]."""
-        return self.comoving_distance(z) * (1.0 + np.asarray(z))
+        return self._at("transverse_distance", z) * (1.0 + np.asarray(z))
 
     def Om_m(self, z: Any) -> Any:
         """Density of baryons, cold dark matter and massive neutrinos over critical at z."""
@@ -233,7 +233,7 @@ class Class:
         columns = {
             "z": z, "proper time [Gyr]": bg.cosmic_time(ln_a), "conf. time [Mpc]": bg.conformal_time(ln_a),
             "H [1/Mpc]": bg.hubble(ln_a), "comov. dist.": bg.comoving_distance(z),
-            "ang.diam.dist.": bg.comoving_distance(z) * a, "lum. dist.": bg.comoving_distance(z) / a,
+            "ang.diam.dist.": bg.transverse_distance(z) * a, "lum. dist.": bg.transverse_distance(z) / a,
             "comov.snd.hrz.": bg.sound_horizon(ln_a), "(.)rho_g": bg.rho_g / a**4, "(.)rho_b": bg.rho_b / a**3,
             "(.)rho_cdm": bg.rho_cdm / a**3, "(.)rho_ur": bg.rho_ur / a**4, "(.)rho_lambda": bg.rho_lambda + 0.0 * a,
             "(.)rho_crit": bg.hubble(ln_a) ** 2,

@@ -13,7 +13,6 @@ from boltzax.precision import Outputs
 _INERT: dict[str, tuple[str, ...]] = {
     "gauge": ("synchronous", "newtonian"), "lensing": ("yes", "no", "y", "n"),
     "reio_parametrization": ("reio_camb",),
-    "Omega_k": ("0", "0.0"),
     "P_k_ini type": ("analytic_Pk",), "fluid_equation_of_state": ("CLP",),
     "varying_transition_redshift": ("50", "50.0"), "bbn_alpha_sensitivity": ("1", "1.0"),
     "f_eff_type": ("on_the_spot",), "chi_type": ("CK_2004",),
@@ -55,6 +54,8 @@ def translate(given: Mapping[str, Any]) -> tuple[Cosmology, Outputs]:
     _initial_conditions(parameters, settings)
     _closure(parameters)
     _constants(parameters)
+    if float(parameters.get("Omega_k", 1.0)) == 0.0:
+        del parameters["Omega_k"]
     try:
         cosmo = Cosmology.from_dict(parameters)
         h = float(cosmo.h)

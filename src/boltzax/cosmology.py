@@ -31,7 +31,7 @@ _OBJECTS = ("w_fld", "fluids", "primordial_spectrum")  # arguments and fields th
 
 
 class Cosmology(eqx.Module):
-    """Parameters of a flat cosmology, under CLASS's names: LCDM with massless and massive neutrinos, and what is added.
+    """Parameters of a cosmology, under CLASS's names: LCDM with massless and massive neutrinos, and what is added.
 
     Every argument is a keyword and has a default; together the defaults are Planck 2018 (arXiv:1807.06209, table 2,
     last column) with one neutrino of 0.06 eV. For one quantity give one parameter:
@@ -47,6 +47,7 @@ class Cosmology(eqx.Module):
     - `r` for tensor modes, P_T = r P_R at k_pivot, with `n_t` and `alpha_t`: numbers, or "scc" (default) for the
       consistency relation of single-field inflation;
     - `tau_reio` or `z_reio`;
+    - `Omega_k`: curvature; without it space is flat, and Omega_k = 0.0 is a curved space at that value;
     - `N_ur` or `N_eff`, where N_ur = N_eff - sum of deg_ncdm (T_ncdm (11/4)^(1/3))^4, which is what the massive species
       contribute while relativistic. With neither, N_eff is 3.044 without massive species and 3.0460 with them, so
       that one, two or three of them leave N_ur = 2.0328, 1.0196 or 0.0064 as in CLASS;
@@ -78,6 +79,7 @@ class Cosmology(eqx.Module):
     h: Float[Array, ""]
     omega_b: Float[Array, ""]
     omega_cdm: Float[Array, ""]
+    Omega_k: Float[Array, ""] | None
     N_ur: Float[Array, ""]
     m_ncdm: Float[Array, " n"]
     T_ncdm: Float[Array, " n"]
@@ -128,6 +130,7 @@ class Cosmology(eqx.Module):
         Omega_cdm=None,
         omega_m=None,
         Omega_m=None,
+        Omega_k=None,
         N_ur=None,
         N_eff=None,
         N_ncdm=None,
@@ -184,6 +187,7 @@ class Cosmology(eqx.Module):
             value = values[name]
             is_text = value is None or isinstance(value, str)
             setattr(self, name, value if is_text else jnp.asarray(value, dtype=jnp.float64))
+        resolution.check_curved(self)
 
     # -- derived -----------------------------------------------------------------------------------------------------
 

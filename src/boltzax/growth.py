@@ -58,7 +58,7 @@ def _variance_at(results, R, z, species: str):
     R, z = jnp.asarray(R, float), jnp.asarray(z, float)
     x, per_ln_a = _times(results, z)
     matter = results.matter
-    k_max = matter.y_modes[-1] / matter.tau_0
+    k_max = matter.k_modes[-1]
     _, x = matter.check(jnp.full(1, k_max), x)
     message = f"sigma: the power within spheres of R reaches to k = {KR_MAX:g}/R: raise R, or k_max in Outputs"
     R = error_if(R, KR_MAX > k_max * R, message, OutOfRangeError)

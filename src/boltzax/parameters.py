@@ -36,6 +36,7 @@ STORED = {
     "h": Parameter("", "Hubble constant over 100 km/s/Mpc", 0.1, 3.0),
     "omega_b": Parameter("", "baryon density Omega_b h^2", 0.0, 1.0),
     "omega_cdm": Parameter("", "cold dark matter density Omega_cdm h^2", 0.0, 5.0, True),
+    "Omega_k": Parameter("", "curvature of space over critical, -K/H0^2; without it space is flat", -0.15, 0.2),
     "N_ur": Parameter("", "effective number of massless neutrinos", 0.0, 50.0, True),
     "m_ncdm": Parameter("eV", "masses of the massive neutrino species, () for none", 0.0, 1.0e3, True),
     "T_ncdm": Parameter("T_cmb", "temperatures of the massive species (one, or one for each)", 0.0, 10.0),
@@ -116,7 +117,7 @@ GROUPS = (
     ("tau_reio", "z_reio"),
 )
 NOT_IMPLEMENTED = (
-    "sigma8 S8 Omega_k Omega_Lambda Omega_fld Omega_scf "
+    "sigma8 S8 Omega_Lambda Omega_fld Omega_scf "
     "ksi_ncdm Omega_ur omega_ur Omega_g omega_g Omega_dcdmdr Gamma_dcdm "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_decay_fraction DM_decay_Gamma"
 ).split()
@@ -249,10 +250,12 @@ def omega_ncdm(masses: Any, temperatures: Any, degeneracies: Any, T_cmb: Any) ->
 
 
 def omega_lambda(values: Mapping[str, Any]) -> Any:
-    """Omega h^2 of the cosmological constant, which closes the sum of all densities to h^2."""
+    """Omega h^2 of the cosmological constant, which closes the sum of all densities, curvature's too, to h^2."""
     massive, _ = omega_ncdm(*(values[name] for name in (*VECTORS, "T_cmb")))
     photons, massless = omega_radiation(values["N_ur"], values["T_cmb"])
-    return values["h"] ** 2 - values["omega_b"] - values["omega_cdm"] - photons - massless - massive.sum(axis=-1)
+    Omega_k = values.get("Omega_k")
+    whole = values["h"] ** 2 * (1.0 if Omega_k is None else 1.0 - Omega_k)
+    return whole - values["omega_b"] - values["omega_cdm"] - photons - massless - massive.sum(axis=-1)
 
 
 def relativistic_number(temperature: Any, degeneracy: Any) -> Any:

@@ -104,6 +104,17 @@ def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
     return values
 
 
+def check_curved(cosmo: Any) -> None:
+    """Raise NotImplementedParameterError, by name, on what cannot be combined with Omega_k."""
+    if cosmo.Omega_k is None:
+        return
+    others = {"r": cosmo.r is not None, "isocurvature": cosmo.isocurvature, "fluids": cosmo.fluids}
+    others["w0_fld, w_fld or cs2_fld"] = cosmo.cs2_fld is not None
+    for name, given in others.items():
+        if given:
+            raise NotImplementedParameterError(f"Omega_k and {name} cannot be combined: give one of them")
+
+
 def _recombination(given: dict[str, Any]) -> str:
     choice = given.get("recombination", DEFAULTS["recombination"])
     if str(choice).lower() not in ("hyrec", "recfast"):
@@ -249,7 +260,7 @@ def _check(values: dict[str, Any], source: dict[str, str], closed: bool) -> None
         for bad, message in dark_energy_errors(values["w0_fld"], values["wa_fld"], values["use_ppf"]):
             if bad:
                 raise ParameterRangeError(message)
-    used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "N_ur", "T_cmb", *VECTORS)}
+    used = {name: values[name] for name in ("h", "omega_b", "omega_cdm", "Omega_k", "N_ur", "T_cmb", *VECTORS)}
     if is_traced(used) or not closed:
         return
     Omega_Lambda = omega_lambda(used) / used["h"] ** 2

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.background import background
+from boltzax.background.curvature import areal_radius
 from boltzax.errors import ParameterRangeError, error_if, is_traced, on_error_mode
 from boltzax.numerics.quadrature import gauss_legendre
 from boltzax.parameters import ANGLES, GROUPS, MASSES, PARAMETERS, STORED, to_scalar, to_vector
@@ -44,7 +45,7 @@ def cosmomc_theta(cosmo) -> Float[Array, ""]:
     speed = 1.0 / jnp.sqrt(3.0 * (1.0 + 3.0e4 * early * ob))
     horizon = (a - _A_START) * (speed / (early**2 * bg.hubble(jnp.log(early)))) @ _A_WEIGHT
     distance = -jnp.log(a) * (1.0 / (jnp.exp(ln_a) * bg.hubble(ln_a))) @ _LN_A_WEIGHT
-    return horizon / distance
+    return horizon / areal_radius(bg.K, distance)
 
 
 def angle(cosmo, name: str) -> Float[Array, ""]:

@@ -24,7 +24,7 @@ from boltzax.numerics.table import UniformTable
 from boltzax.perturbations.integrate import integrate
 from boltzax.perturbations.layout import layout
 from boltzax.precision import Outputs, Precision
-from boltzax.projection import angular_spectra, every_ell, limber_lensing
+from boltzax.projection import angular_spectra, curved, every_ell, limber_lensing
 from boltzax.projection.tensors import tensor_sources, tensor_spectra
 from boltzax.results import Results, derived, finite, first_bad
 from boltzax.sources import Sources, sources, step_fields
@@ -110,8 +110,9 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
     matter = matter_power(grid, bg, src)
     lensing = src
     if outputs.nonlinear is not None:
-        if cosmo.isocurvature:
-            raise NotImplementedParameterError("Outputs(nonlinear=...) and isocurvature cannot be combined")
+        for name, given in (("isocurvature", cosmo.isocurvature), ("Omega_k", cosmo.Omega_k is not None)):
+            if given:
+                raise NotImplementedParameterError(f"Outputs(nonlinear=...) and {name} cannot be combined")
         factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)
         lensing = replace(src, weyl=src.weyl * factor)
     tensors = None if cosmo.r is None else tensor_spectra(p, bg.tau_0, src.tensors, partial(tensor_power, cosmo))
@@ -145,7 +146,7 @@ def history(bg: Background, th: Thermodynamics) -> UniformTable:
 def perturbed_sources(cosmo, bg: Background, th: Thermodynamics, outputs: Outputs, p: Precision) -> Sources:
     """Perturbations and sources of every mode."""
     grid = make_grid(p, outputs)
-    lay = layout(p, cosmo.m_ncdm.shape[0])
+    lay = layout(p, cosmo.m_ncdm.shape[0], curved=cosmo.Omega_k is not None)
     table = history(bg, th)
     tensors = None if cosmo.r is None else tensor_sources(p, bg, th, table)
     if not cosmo.isocurvature:
@@ -162,7 +163,8 @@ def spectra(cosmo, bg, th, src: Sources, outputs: Outputs, p: Precision, tensors
     """Unlensed and lensed angular spectra, those of tensor modes included."""
     grid = make_grid(p, outputs)
     total = lambda f: jax.tree.map(lambda *v: sum(v), *(f(*part) for part in mixture(cosmo, src)))
-    cl = total(lambda s, power: angular_spectra(grid, p, bg, th, s, power))
+    integrals = angular_spectra if bg.K is None else curved.angular_spectra
+    cl = total(lambda s, power: integrals(grid, p, bg, th, s, power))
     limber = total(lambda s, power: limber_lensing(grid, p, outputs, bg, th, s, power))
     blend = 0.5 * (1.0 + np.tanh((grid.ell - p.l_limber) / (0.15 * p.l_limber)))
     cl["pp"] = (1.0 - blend) * cl["pp"] + blend * limber[: len(grid.ell)]

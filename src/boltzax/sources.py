@@ -5,7 +5,9 @@ l(l+1) j_l / z^2, z = k (tau_0 - tau):
 
     Delta_T = int [S_T + (3/2) l(l+1) S_P / z^2] j_l dtau,    Delta_E = (3/2) sqrt((l+2)!/(l-2)!) int S_P / z^2 j_l dtau
 
-with S_P = g Pi / 8. All slopes come from the solution's own right-hand side.
+with S_P = g Pi / 8. In curved space j_l is Phi_l(chi) (`boltzax.projection.hyperspherical`), 1/z is cot_K(chi)/k or
+1/(k S_K(chi)), and Pi is divided by s_2 (Lesgourgues & Tram 2014, arXiv:1312.2697, sec. 4.2). All slopes come from the
+solution's own right-hand side.
 """
 
 from dataclasses import replace
@@ -15,6 +17,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from boltzax.background.curvature import cosine, ladder, sine, wavenumber
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.hidden import hidden
 from boltzax.perturbations.integrate import Trajectory
@@ -25,8 +28,8 @@ from boltzax.perturbations.tensors import TensorSources
 class StepFields(NamedTuple):
     """Smooth combinations at the end of each step, without g and e^-kappa. [rows, lanes] each.
 
-    monopole: F_0/4 + alpha' - Pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi; weyl: phi + psi; delta_m,
-    delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
+    monopole: F_0/4 + alpha' - pi/8; isw: phi' + psi'; dipole: theta_b/k^2 + alpha; pi: Pi/s_2; weyl: phi + psi;
+    delta_m, delta_cb: comoving matter and baryon + CDM density contrast; d_*: density contrasts in synchronous gauge,
     of everything but the cosmological constant in d_tot; phi.
     """
 
@@ -52,8 +55,12 @@ def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFie
     aH_table = eqx.tree_at(lambda t: t.values, history, history.values[:, 1:2])
     # (aH)' / (aH)
     (ln_aH_slope,) = settle(jnp.moveaxis(aH_table.derivative(jnp.log(x)), -1, 0)) / (x * background.tau_0)
-    k = plan.y / background.tau_0
+    k = wavenumber(background, plan.y, plan.y.min())
     k2 = k * k
+    pi, poisson, friedmann = out.pi, k2, aH**2
+    if background.K is not None:
+        s2 = ladder(background.K, k, 2)
+        pi, poisson, friedmann = pi / s2, k2 * s2**2, friedmann + background.K
     eta, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
     h_p, eta_p = jnp.moveaxis(out.metric, 1, 0)
     alpha = (h_p + 6.0 * eta_p) / (2.0 * k2)
@@ -61,17 +68,17 @@ def step_fields(background, history, plan: Schedule, out: Trajectory) -> StepFie
     alpha_pp = -2.0 * aH * (ln_aH_slope * alpha + alpha_p) + eta_p - 4.5 * out.shear_prime / k2
     delta_m, delta_cb, delta_ncdm = _matter(background, a, aH, k, out)
     return StepFields(
-        monopole=out.f0 / 4.0 + alpha_p - out.pi / 8.0,
+        monopole=out.f0 / 4.0 + alpha_p - pi / 8.0,
         isw=eta_p + alpha_pp,
         dipole=theta_b / k2 + alpha,
-        pi=out.pi,
+        pi=pi,
         weyl=eta + alpha_p,
         delta_m=delta_m,
         delta_cb=delta_cb,
         d_b=delta_b,
         d_cdm=delta_cdm,
         d_ncdm=delta_ncdm,
-        d_tot=(0.5 * aH * h_p - k2 * eta) / (1.5 * (aH**2 - a**2 * background.rho_lambda)),
+        d_tot=(0.5 * aH * h_p - poisson * eta) / (1.5 * (friedmann - a**2 * background.rho_lambda)),
         phi=eta - aH * alpha,
     )
 
@@ -100,7 +107,8 @@ LATE = ("d_b", "d_cdm", "d_ncdm", "d_tot", "phi", "weyl")
 
 
 class Sources(eqx.Module):
-    """Line-of-sight sources at k = y/tau_0 and tau = x tau_0 for curvature perturbation R = 1.
+    """Line-of-sight sources at k = y/tau_0 (`boltzax.background.curvature.wavenumber`) and tau = x tau_0 for curvature
+    perturbation R = 1.
 
     S_T, S_P [CMB modes, nodes] in 1/Mpc; weyl = phi + psi [modes, nodes]; delta_m, delta_cb [modes, late nodes]; late:
     the fields `LATE`. isocurvature: the same for entropy perturbations S = 1, one for each of
@@ -132,14 +140,25 @@ def sources(grid, background, thermo, fields: StepFields, tensors: TensorSources
     tau = jnp.asarray(grid.x) * tau_0
     th = thermo.at(background.ln_a(tau))
     g, g_prime, exp_m_kappa = settle(jnp.stack([th.g, th.g_prime, th.exp_m_kappa]))
-    k = jnp.asarray(grid.y_modes)[:, None] / tau_0
-    kz = k * jnp.asarray(grid.y_modes[:, None] * (1.0 - grid.x))  # k z
     S_P = g * pi / 8.0
     S_P_prime = (g_prime * pi + g * pi_slope / tau_0) / 8.0
     S_T = g * (monopole + dipole_slope / tau_0) + g_prime * dipole + exp_m_kappa * isw
-    S_T = S_T - 3.0 * (S_P_prime / kz + S_P * (k / kz) ** 2)
+    kz, z2 = _arguments(grid, background)
+    S_T = S_T - 3.0 * (S_P_prime / kz + S_P / z2)
     n = grid.n_cmb
     return Sources(S_T[:n], S_P[:n], weyl, delta_m, delta_cb, jnp.stack(others), tensors=tensors)
+
+
+def _arguments(grid, background):
+    """k z [1/Mpc] and z^2 [modes, nodes] of z = k (tau_0 - tau); of k tan_K and k S_K in curved space."""
+    if background.K is None:
+        k = jnp.asarray(grid.y_modes)[:, None] / background.tau_0
+        z = jnp.asarray(grid.y_modes[:, None] * (1.0 - grid.x))
+        return k * z, z**2
+    k = wavenumber(background, grid.y_modes, grid.y_modes[0])[:, None]
+    chi = background.tau_0 * (1.0 - grid.x)
+    radius = sine(background.K, chi)
+    return k**2 * radius / cosine(background.K, chi), (k * radius) ** 2
 
 
 def _read(fields, index, weight):

@@ -15,7 +15,7 @@ from boltzax.projection.line_of_sight import lensing_kernel
 
 TAU_0, TAU_REC = 14000.0, 281.0
 P, OUT = Precision(), Outputs(l_max=500, lensing=False, k_max=0.5)
-UNIVERSE = SimpleNamespace(tau_0=TAU_0), SimpleNamespace(tau_rec=TAU_REC)
+UNIVERSE = SimpleNamespace(tau_0=TAU_0, K=None), SimpleNamespace(tau_rec=TAU_REC)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_limber_limit(grid, projected):
 
 def test_lensing_kernel(grid):
     """(chi_* - chi) / (chi_* chi) with a minus sign, zero before recombination."""
-    kernel = np.asarray(lensing_kernel(grid, *UNIVERSE))
+    kernel = np.asarray(lensing_kernel(TAU_0 * (1.0 - grid.x), *UNIVERSE))
     chi, star = TAU_0 * (1.0 - grid.x), TAU_0 - TAU_REC
     after = chi < star
     assert np.all(kernel[~after] == 0.0)

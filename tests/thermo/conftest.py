@@ -24,6 +24,7 @@ class SplineBackground(eqx.Module):
     knots: jax.Array
     coefficients: jax.Array  # [4, n - 1, 3] of ln H, ln tau, ln r_s
     N_eff: jax.Array
+    K: None = None  # flat
 
     @classmethod
     def read(cls, table):

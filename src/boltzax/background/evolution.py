@@ -1,6 +1,6 @@
 """Homogeneous universe: densities, expansion rate, conformal time and horizons.
 
-Densities are rho = 8 pi G rho_physical / 3 in 1/Mpc^2, so that H^2 is their sum (flat).
+Densities are rho = 8 pi G rho_physical / 3 in 1/Mpc^2, so that H^2 is their sum less K/a^2.
 """
 
 import equinox as eqx
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.background import massive_neutrinos as ncdm
+from boltzax.background.curvature import areal_radius
 from boltzax.constants import GYR_PER_MPC, H0_UNIT, OMEGA_GAMMA_PER_T4, RELIC
 from boltzax.errors import ParameterRangeError, error_if
 from boltzax.fluids import Fluid
@@ -27,7 +28,7 @@ class Background(eqx.Module):
     rho_*: today's density of each species times its scaling (photons, ur: rho a^4; b, cdm: rho a^3) [1/Mpc^2].
     fluids: every other species, dark energy that is no cosmological constant among them (then rho_lambda is zero).
     M_ncdm: masses over k_B T_nu today. H0 [1/Mpc], tau_0 conformal time today [Mpc], age [Gyr], N_eff effective number
-    of neutrinos when relativistic.
+    of neutrinos when relativistic. K: curvature of space -Omega_k H0^2 [1/Mpc^2]; None: flat.
     """
 
     H0: Float[Array, ""]
@@ -43,6 +44,7 @@ class Background(eqx.Module):
     age: Float[Array, ""]
     table: UniformTable  # over ln a: ln tau, ln r_s, proper time
     fluids: tuple[Fluid, ...] = ()
+    K: Float[Array, ""] | None = None
 
     def rho_ncdm(self, a: Float[Array, "*s"]) -> tuple[Float[Array, "*s n"], Float[Array, "*s n"]]:
         """Density and pressure of each massive species at scale factor a [1/Mpc^2]."""
@@ -61,7 +63,8 @@ class Background(eqx.Module):
 
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""
-        return jnp.sqrt(self.rho(jnp.exp(jnp.asarray(ln_a))))
+        a = jnp.exp(jnp.asarray(ln_a))
+        return jnp.sqrt(self.rho(a) if self.K is None else self.rho(a) - self.K / a**2)
 
     def rho(self, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Total density at scale factor a [1/Mpc^2]."""
@@ -82,8 +85,8 @@ class Background(eqx.Module):
         return jnp.exp(self.table(jnp.asarray(ln_a))[..., 0])
 
     def sound_horizon(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        """Comoving sound horizon of the photon-baryon fluid [Mpc]."""
-        return jnp.exp(self.table(jnp.asarray(ln_a))[..., 1])
+        """Comoving sound horizon of the photon-baryon fluid [Mpc]; in curved space its areal radius, as in CLASS."""
+        return areal_radius(self.K, jnp.exp(self.table(jnp.asarray(ln_a))[..., 1]))
 
     def cosmic_time(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Proper time since the beginning [Gyr]."""
@@ -93,9 +96,13 @@ class Background(eqx.Module):
         """Line-of-sight comoving distance to redshift z [Mpc]."""
         return self.tau_0 - self.conformal_time(-jnp.log1p(jnp.asarray(z, float)))
 
+    def transverse_distance(self, z: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Comoving length seen at redshift z under an angle of one radian [Mpc]: S_K of the comoving distance."""
+        return areal_radius(self.K, self.comoving_distance(z))
+
     def angular_diameter_distance(self, z: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Angular diameter distance to redshift z [Mpc]."""
-        return self.comoving_distance(z) / (1.0 + jnp.asarray(z, float))
+        return self.transverse_distance(z) / (1.0 + jnp.asarray(z, float))
 
     def ln_a(self, tau: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Scale factor at conformal time tau [Mpc], from the table of ln tau(ln a).
@@ -132,10 +139,11 @@ def background(cosmo, n_grid: int = 2401) -> Background:
     Friedmann equation and d tau / d ln a = 1/(aH); sound speed 1/sqrt(3 (1 + R)), R = 3 rho_b / (4 rho_g).
     """
     densities, M = _today(cosmo)
+    K = None if cosmo.Omega_k is None else -cosmo.Omega_k * densities["H0"] ** 2
     number = (ncdm.massless_density(cosmo) / RELIC).sum()
     blank = UniformTable(jnp.zeros(()), jnp.ones(()), jnp.zeros((8, 3)))
     zero = jnp.zeros(())
-    bg = Background(**densities, M_ncdm=M, N_eff=cosmo.N_ur + number, tau_0=zero, age=zero, table=blank)
+    bg = Background(**densities, M_ncdm=M, N_eff=cosmo.N_ur + number, tau_0=zero, age=zero, table=blank, K=K)
     bg = _with_fluids(bg, cosmo)
     table = _tabulate(bg, n_grid)
     return eqx.tree_at(
@@ -154,7 +162,8 @@ def _today(cosmo):
     rho_ncdm = ncdm.massless_density(cosmo) * rho_g
     M = ncdm.mass_ratio(cosmo)
     today = rho_g + rho_ur + rho_b + rho_cdm + (rho_ncdm * ncdm.density_by_quadrature(M)).sum()
-    scalars = dict(H0=H0, rho_g=rho_g, rho_ur=rho_ur, rho_b=rho_b, rho_cdm=rho_cdm, rho_lambda=H0**2 - today)
+    whole = H0**2 if cosmo.Omega_k is None else H0**2 * (1.0 - cosmo.Omega_k)
+    scalars = dict(H0=H0, rho_g=rho_g, rho_ur=rho_ur, rho_b=rho_b, rho_cdm=rho_cdm, rho_lambda=whole - today)
     *kept, rho_ncdm, M = keep_scalars(*scalars.values(), rho_ncdm, M)
     return dict(zip(scalars, kept, strict=True)) | {"rho_ncdm_massless": rho_ncdm}, M
 

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 import boltzax
+from boltzax.background.curvature import areal_radius
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, MissingDependencyError
 from boltzax.inference.names import RENAMES
@@ -137,7 +138,7 @@ class Boltzax(BoltzmannBase):
             if isinstance(name, tuple) and name[0] == "Pk_grid":
                 last = max(0.5, float(np.max(value["z"])))
                 z = np.union1d(value["z"], np.linspace(0.0, last, 5 + int(4.0 * last)))  # dense enough for splines
-                low = float(results.matter.y_modes[0] / results.matter.tau_0) * (1.0 + 1e-9)
+                low = float(results.matter.k_modes[0]) * (1.0 + 1e-9)
                 k = np.geomspace(low, value["k_max"], 400)
                 state[name] = k, z, np.asarray(results.pk_lin(k, z, species=_PAIRS[name[2:]]))
             elif isinstance(name, tuple) and name[0] == "sigma_R":
@@ -189,7 +190,8 @@ class Boltzax(BoltzmannBase):
     def get_angular_diameter_distance_2(self, z_pairs):
         z1, z2 = np.atleast_2d(np.asarray(z_pairs, dtype=float)).T
         chi1, chi2 = (self.get_comoving_radial_distance(z) for z in (z1, z2))
-        return np.where(z1 > z2, 0.0, (chi2 - chi1) / (1.0 + z2))
+        K = self.current_state["background"].K
+        return np.where(z1 > z2, 0.0, areal_radius(K, chi2 - chi1) / (1.0 + z2))
 
     def get_Omega_b(self, z):
         return self._fraction(lambda bg, a: bg.rho_b / a**3, z)

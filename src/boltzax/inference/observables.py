@@ -47,7 +47,7 @@ class Observables:
             *(getattr(D_l, name) for name in ("tt", "te", "ee", "bb", "pp")),
             z=jnp.asarray(z),
             hubble=bg.hubble(-np.log1p(z)),
-            distance=bg.comoving_distance(z),
+            distance=bg.transverse_distance(z),
             rs_drag=results.derived.rs_drag,
             derived=results.derived,
         )

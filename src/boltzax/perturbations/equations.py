@@ -1,7 +1,8 @@
 """The linear equations, at the three collocation nodes of a step.
 
-Metric: Ma & Bertschinger (1995), eqs. (21a), (21b); fluids (42), (66), (67); hierarchies (49), (63), (64). Slopes are
-multiplied by the length dtau of the step. Arrays are [3, ...] over the nodes; lanes are last.
+Metric: Ma & Bertschinger (1995), eqs. (21a), (21b); fluids (42), (66), (67); hierarchies (49), (63), (64). Curved
+space: Lesgourgues & Tram (2014, arXiv:1312.2697). Slopes are multiplied by the length dtau of the
+step. Arrays are [3, ...] over the nodes; lanes are last.
 """
 
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from boltzax.background.curvature import ladder
 from boltzax.fluids import Fluid, Instant
 from boltzax.perturbations import blocks
 from boltzax.perturbations import layout as lay_
@@ -19,7 +21,7 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 class Contents(NamedTuple):
     """What the equations read of the background: densities today times their scaling [1/Mpc^2], masses, tau_0 [Mpc],
-    radiation long before equality, fluids."""
+    radiation long before equality, fluids, curvature [1/Mpc^2] (None: flat)."""
 
     rho_g: jnp.ndarray
     rho_ur: jnp.ndarray
@@ -31,6 +33,7 @@ class Contents(NamedTuple):
     early_streaming: jnp.ndarray
     early_radiation: jnp.ndarray
     fluids: tuple[Fluid, ...] = ()
+    K: jnp.ndarray | None = None
 
     @classmethod
     def of(cls, background) -> "Contents":
@@ -48,12 +51,28 @@ class Medium(NamedTuple):
     fluids: tuple[dict[str, jnp.ndarray], ...] = ()
 
 
+class Ladder(NamedTuple):
+    """What curvature does to a wavenumber: couplings s_l = sqrt(1 - K (l^2-1)/k^2) and K/k^2.
+
+    s2, K_over_k2 [lanes]; higher [l, lanes]: l = 3..LAST+2.
+    """
+
+    s2: jnp.ndarray
+    K_over_k2: jnp.ndarray
+    higher: jnp.ndarray | tuple[float, ...]
+
+    @property
+    def s3(self):
+        return self.higher[0]
+
+
 class Coefficients(NamedTuple):
     """Coefficients of one step. k [1/Mpc], dtau [Mpc] [lanes]; all others at the nodes.
 
     damping kappa' dtau, two_over_aH, rho_b and rho_cdm (times a^2), pressure c_b^2 k^2 dtau, drag R^-1 kappa' dtau and
     expansion aH dtau [3, lanes]; gk speed k dtau and the moment weights w0, w1 [3, rows, lanes]; w_sigma: weight of
-    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes]; fluids: matrices of each.
+    F_2 in a^2 sum (rho+P) sigma at the end of the step, and its slope [2, rows, lanes]; fluids: matrices of each;
+    ladder: in curved space.
     """
 
     k: jnp.ndarray
@@ -70,6 +89,12 @@ class Coefficients(NamedTuple):
     w1: jnp.ndarray
     w_sigma: jnp.ndarray
     fluids: tuple[blocks.Block, ...] = ()
+    ladder: Ladder | None = None
+
+    @property
+    def s(self) -> Ladder:
+        """The ladder, its numbers those of flat space without one."""
+        return Ladder(1.0, 0.0, (1.0,)) if self.ladder is None else self.ladder
 
 
 class Core(NamedTuple):
@@ -87,6 +112,11 @@ def coefficients(lay: Layout, contents: Contents, k, dtau, m: Medium) -> Coeffic
     """Coefficients at wavenumber k [1/Mpc] over a step dtau [Mpc], m at its nodes [3, lanes]."""
     w0, w1, w_sigma, dln_sigma = lay_.moments(lay, contents, m.a)
     thomson = m.kappa_prime * dtau
+    climb = None
+    if contents.K is not None:
+        s2, *higher = (ladder(contents.K, k, l) for l in range(2, lay_.LAST + 3))
+        climb = Ladder(s2, contents.K / k**2, jnp.stack(higher))
+        w_sigma = w_sigma / climb.s2
     nodes_first = lambda v: jnp.moveaxis(v, 1, 0)
     return Coefficients(
         k=k,
@@ -106,6 +136,7 @@ def coefficients(lay: Layout, contents: Contents, k, dtau, m: Medium) -> Coeffic
             blocks.block(fluid, k, dtau, Instant(m.a, m.aH, own))
             for fluid, own in zip(contents.fluids, m.fluids, strict=True)
         ),
+        ladder=climb,
     )
 
 
@@ -124,7 +155,7 @@ def gravity_terms(lay: Layout, c: Coefficients, h_prime, eta_prime):
     """What the metric adds to the slopes of l = 0 and l = 2 of every row."""
     feels = column(lay.gravitates) * c.dtau
     wide = lambda v: v[..., None, :]
-    return -2.0 / 3.0 * feels * wide(h_prime), feels * wide(4.0 / 15.0 * h_prime + 1.6 * eta_prime)
+    return -2.0 / 3.0 * feels * wide(h_prime), feels * c.s.s2 * wide(4.0 / 15.0 * h_prime + 1.6 * eta_prime)
 
 
 def scattering_terms(c: Coefficients, pi, theta_b):
@@ -157,8 +188,8 @@ def slopes(lay: Layout, c: Coefficients, x: Core, f3) -> Core:
     low = jnp.stack(
         [
             -c.gk * x1 - damp0 * x0,
-            c.gk / 3.0 * (x0 - 2.0 * x2) - damp * x1,
-            c.gk / 5.0 * (2.0 * x1 - 3.0 * f3) - damp * x2,
+            c.gk / 3.0 * (x0 - 2.0 * c.s.s2 * x2) - damp * x1,
+            c.gk / 5.0 * (2.0 * c.s.s2 * x1 - 3.0 * c.s.s3 * f3) - damp * x2,
         ]
     )
     fluid = jnp.stack(
@@ -174,10 +205,11 @@ def slopes(lay: Layout, c: Coefficients, x: Core, f3) -> Core:
     for b, v in zip(c.fluids, x.fluids, strict=True):
         own = blocks.stress(b, v, x.border[:2])
         density, momentum = density + own[0], momentum + own[1]
+    square = c.s.s2**2
     border = jnp.stack(
         [
-            c.two_over_aH * (c.k**2 * eta + 1.5 * density),
-            1.5 * (c.rho_b * theta_b / c.k**2 + momentum / c.k),
+            c.two_over_aH * (c.k**2 * square * eta + 1.5 * density),
+            (1.5 * (c.rho_b * theta_b / c.k**2 + momentum / c.k) + 0.5 * c.s.K_over_k2 * h_prime) / square,
             x2[:, F] + x0[:, G] + x2[:, G],
         ]
     )

@@ -7,7 +7,7 @@ by the quadrupole, right at all times, and an implicit solve with them is elemen
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,34 +23,37 @@ class Tail(NamedTuple):
     c: np.ndarray  # read-out of F_3, complex [n]
 
 
-def response(omega: np.ndarray) -> np.ndarray:
+def response(omega: np.ndarray, last: int = 2) -> np.ndarray:
     """G(i omega) of the endless hierarchy F_l' = [l F_{l-1} - (l+1) F_{l+1}] / (2l+1), l >= 3.
 
     Ma & Bertschinger (1995), eq. (49), is Legendre's recursion for i^l Q_l(i s), so G = i Q_3(i s) / Q_2(i s), the
-    limit from Re s > 0: on the cut |omega| < 1 of the Q_l in closed form, elsewhere by their continued fraction.
+    limit from Re s > 0: on the cut |omega| < 1 of the Q_l by their recursion, elsewhere by their continued fraction.
+    `last`: the same of F_{last+1} to F_last.
     """
     x = -np.asarray(omega, float)
     out = np.empty(x.shape, complex)
     cut = np.abs(x) < 1.0
     t = x[cut]
-    p2, p3 = 1.5 * t**2 - 0.5, 2.5 * t**3 - 1.5 * t
-    q0 = np.arctanh(t) - 0.5j * np.pi
-    out[cut] = 1j * (p3 * q0 - 2.5 * t**2 + 2.0 / 3.0) / (p2 * q0 - 1.5 * t)
+    lower = np.arctanh(t) - 0.5j * np.pi
+    upper = t * lower - 1.0
+    for l in range(1, last + 1):
+        lower, upper = upper, ((2.0 * l + 1.0) * t * upper - l * lower) / (l + 1.0)
+    out[cut] = 1j * upper / lower
     t, ratio = x[~cut], 0.0
-    for l in range(2000, 1, -1):  # Q_{l+1} / Q_l
+    for l in range(2000, last - 1, -1):  # Q_{l+1} / Q_l
         ratio = (l + 1.0) / ((2.0 * l + 3.0) * t - (l + 2.0) * ratio)
     out[~cut] = 1j * ratio
     return out
 
 
 @lru_cache
-def tail(n: int) -> Tail:
+def tail(n: int, last: int = 2) -> Tail:
     """The n pairs of modes that approximate G on the imaginary axis, and so for every damped or driven solution.
 
     Poles by the AAA algorithm (Nakatsukasa, Sete & Trefethen 2018, SIAM J. Sci. Comput. 40, A1494), residues by least
-    squares. The largest error of G is 1e-3, 7e-5, 4e-6, 4e-7 for n = 6, 8, 10, 12.
+    squares. The largest error of G is 1e-3, 7e-5, 4e-6, 4e-7 for n = 6, 8, 10, 12. last: see `response`.
     """
-    return exponentials(response, 3.0 / 7.0, n, _FINEST)
+    return exponentials(partial(response, last=last), (last + 1.0) / (2.0 * last + 3.0), n, _FINEST)
 
 
 def exponentials(transform: Callable[[np.ndarray], np.ndarray], at_zero: float, n: int, finest: float) -> Tail:

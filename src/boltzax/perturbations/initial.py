@@ -1,7 +1,8 @@
 """Initial conditions deep in the radiation era, for curvature perturbation R = 1 or entropy perturbation S = 1.
 
 Ma & Bertschinger (1995), eq. (96), with the next order in (a/a_eq) from Bucher, Moodley & Turok (2000), sec. IV, whose
-series the isocurvature modes are. Each is the regular growing solution; a species that streams freely is `nu` here.
+series the isocurvature modes are; curved space: Lesgourgues & Tram (2014, arXiv:1312.2697). Each is the regular
+growing solution; a species that streams freely is `nu` here.
 """
 
 from typing import NamedTuple
@@ -27,7 +28,7 @@ class Start(NamedTuple):
 
 
 class _Era(NamedTuple):
-    """f_nu, f_g: parts of the radiation; r_b, r_c: of matter; w ~ a/a_eq; x = k tau."""
+    """f_nu, f_g: parts of the radiation; r_b, r_c: of matter; w ~ a/a_eq; x = k tau; s = 1 - 3 K/k^2."""
 
     f_nu: jnp.ndarray
     f_g: jnp.ndarray
@@ -36,23 +37,25 @@ class _Era(NamedTuple):
     w: jnp.ndarray
     k: jnp.ndarray
     x: jnp.ndarray
+    s: jnp.ndarray | float  # 1 - 3 K/k^2
 
 
 def _adiabatic(e: _Era) -> Start:
-    f_nu, w, k, x, x2 = e.f_nu, e.w, e.k, e.x, e.x**2
-    delta_g = -x2 / 3.0 * (1.0 - w / 5.0)
-    theta_g = -k * x * x2 / 36.0 * (1.0 - 3.0 * (1.0 + 5.0 * e.r_b - f_nu) / (20.0 * (1.0 - f_nu)) * w)
+    f_nu, w, k, x, x2, s = e.f_nu, e.w, e.k, e.x, e.x**2, e.s
+    delta_g = -s * x2 / 3.0 * (1.0 - w / 5.0)
+    theta_g = -s * k * x * x2 / 36.0 * (1.0 - 3.0 * (1.0 + 5.0 * e.r_b - f_nu) / (20.0 * (1.0 - f_nu)) * w)
     theta_nu = (
-        -k
+        -s
+        * k
         * x
         * x2
         / 36.0
         / (4.0 * f_nu + 15.0)
-        * (4.0 * f_nu + 23.0 - 3.0 * (8.0 * f_nu**2 + 50.0 * f_nu + 275.0) / 20.0 / (2.0 * f_nu + 15.0) * w)
+        * (4.0 * f_nu + 11.0 + 12.0 * s - 3.0 * (8.0 * f_nu**2 + 50.0 * f_nu + 275.0) / 20.0 / (2.0 * f_nu + 15.0) * w)
     )
-    shear_nu = 2.0 * x2 / (45.0 + 12.0 * f_nu) * (1.0 + (4.0 * f_nu - 5.0) / 4.0 / (2.0 * f_nu + 15.0) * w)
+    shear_nu = (3.0 * s - 1.0) * x2 / (45.0 + 12.0 * f_nu) * (1.0 + (4.0 * f_nu - 5.0) / 4.0 / (2.0 * f_nu + 15.0) * w)
     eta = 1.0 - x2 / 12.0 / (15.0 + 4.0 * f_nu) * (
-        5.0 + 4.0 * f_nu - (16.0 * f_nu**2 + 280.0 * f_nu + 325.0) / 10.0 / (2.0 * f_nu + 15.0) * w
+        5.0 + 4.0 * s * f_nu - (16.0 * f_nu**2 + 280.0 * f_nu + 325.0) / 10.0 / (2.0 * f_nu + 15.0) * w
     )
     return Start(eta, 0.75 * delta_g, 0.75 * delta_g, delta_g, theta_g, delta_g, theta_nu, shear_nu)
 
@@ -131,10 +134,12 @@ def initial(lay: Layout, background, k, tau, mode: str = "ad"):
         w=w,
         k=k,
         x=k * tau,
+        s=1.0 if background.K is None else 1.0 - 3.0 * background.K / k**2,
     )
     start = MODES[mode](era)
     zero = jnp.zeros_like(era.x)
     speed = 4.0 / (3.0 * k)
+    s2 = 1.0 if background.K is None else jnp.sqrt(era.s)
     columns = []
     for row in range(lay.rows):
         if row == TEMPERATURE:
@@ -142,7 +147,7 @@ def initial(lay: Layout, background, k, tau, mode: str = "ad"):
         elif row == POLARISATION:
             columns.append((zero, zero, zero))
         else:
-            columns.append((start.delta_nu, speed * start.theta_nu, 2.0 * start.shear_nu))
+            columns.append((start.delta_nu, speed * start.theta_nu, 2.0 * s2 * start.shear_nu))
     if mode == "ad":
         others = tuple(jnp.stack(fluid.start(k, tau, start.delta_g, start.theta_g)) for fluid in background.fluids)
     else:

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from boltzax.background.curvature import wavenumber
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import NODES, SLOPE
 from boltzax.numerics.table import UniformTable
+from boltzax.perturbations import chain
 from boltzax.perturbations.equations import Coefficients, Contents, Core, Medium, coefficients
 from boltzax.perturbations.initial import initial
 from boltzax.perturbations.layout import N_PHOTON, Layout
@@ -70,7 +72,8 @@ def integrate(
     contents = Contents.of(background)
     x_start = plan.x[plan.mode_start, plan.mode_lane]
     y_start = plan.y[plan.mode_start, plan.mode_lane]
-    starts = [initial(lay, contents, y_start / contents.tau_0, x_start * contents.tau_0, mode) for mode in modes]
+    k = wavenumber(contents, y_start, plan.y.min())
+    starts = [initial(lay, contents, k, x_start * contents.tau_0, mode) for mode in modes]
     run = lambda start: _run(lay, plan, block, _Inputs(contents, history, *start))
     if len(modes) == 1:
         return run(starts[0])
@@ -86,19 +89,22 @@ def _steps(v):
     return v.reshape(-1, *v.shape[2:])
 
 
-def _prepare(lay: Layout, steps, inputs: _Inputs) -> tuple[Coefficients, tuple]:
+def _prepare(lay: Layout, y_first: float, steps, inputs: _Inputs) -> tuple[Coefficients, tuple]:
     """Coefficients and initial states (fluid, low, fluids) of the steps of a block, [block, ...]."""
     x, h, y, _, mode = steps
     tau_0 = inputs.contents.tau_0
     m = medium(inputs.history, x[:, None] + NODES[:, None] * h[:, None], inputs.contents.fluids)
-    c = jax.vmap(partial(coefficients, lay, inputs.contents))(y / tau_0, h * tau_0, m)
+    k = wavenumber(inputs.contents, y, y_first)
+    c = jax.vmap(partial(coefficients, lay, inputs.contents))(k, h * tau_0, m)
     place = lambda v: jnp.moveaxis(v.at[..., mode].get(mode="promise_in_bounds"), -2, 0)
     return c, jax.tree.map(place, (inputs.fluid, inputs.low, inputs.fluids))
 
 
-def _rest(lay: Layout, fluids, lanes: int) -> State:
-    tails = tuple(jnp.zeros((2, len(g.lam), g.stop - g.start, lanes)) for g in lay.groups)
-    others = tuple(jnp.zeros((fluid.size, lanes)) for fluid in fluids)
+def _rest(lay: Layout, contents: Contents, lanes: int) -> State:
+    tails = tuple(chain.rest(g, lanes) for g in lay.groups)
+    if contents.K is None:
+        tails = tuple(tail.modes for tail in tails)
+    others = tuple(jnp.zeros((fluid.size, lanes)) for fluid in contents.fluids)
     return State(jnp.zeros((4, lanes)), jnp.zeros((3, lay.rows, lanes)), tails, others)
 
 
@@ -112,11 +118,11 @@ def _begin(first, fluid, low, fluids, state: State) -> State:
 def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory:
     def run(inputs):
         def run_block(state, steps):
-            c, start = _prepare(lay, steps, inputs)
+            c, start = _prepare(lay, plan.y.min(), steps, inputs)
             end, begin, x = _advance(lay, state, c, _factor(lay, c), steps[3], start)
             return end, jax.vmap(_observe)(c, begin, x)
 
-        _, out = jax.lax.scan(run_block, _rest(lay, inputs.contents.fluids, plan.x.shape[1]), _blocks(plan, block))
+        _, out = jax.lax.scan(run_block, _rest(lay, inputs.contents, plan.x.shape[1]), _blocks(plan, block))
         return jax.tree.map(_steps, out)
 
     if jax.default_backend() == "cpu":  # the lanes of one cosmology fill the caches: many at once take twice as long
@@ -128,14 +134,14 @@ def _run(lay: Layout, plan: Schedule, block: int, inputs: _Inputs) -> Trajectory
 def _run_tangent(lay: Layout, plan: Schedule, block: int, primals, tangents):
     @partial(jax.checkpoint, prevent_cse=False)
     def run_block(states, inputs, d_inputs, steps):
-        (c, start), (dc, d_start) = jax.jvp(partial(_prepare, lay, steps), (inputs,), (d_inputs,))
+        (c, start), (dc, d_start) = jax.jvp(partial(_prepare, lay, plan.y.min(), steps), (inputs,), (d_inputs,))
         f, first = _factor(lay, c), steps[3]
         end, begin, x = _advance(lay, states[0], c, f, first, start)
         forcing = jax.vmap(lambda c, f, z, x, dc: tangent_forcing(lay, c, f, z, x)(dc))(c, f, begin, x, dc)
         d_end, d_begin, dx = _advance(lay, states[1], c, f, first, d_start, forcing)
         return (end, d_end), jax.jvp(jax.vmap(_observe), (c, begin, x), (dc, d_begin, dx))
 
-    rest = _rest(lay, primals[0].contents.fluids, plan.x.shape[1])
+    rest = _rest(lay, primals[0].contents, plan.x.shape[1])
     states = (rest, jax.tree.map(jnp.zeros_like, rest))
     body = lambda states, steps: run_block(states, *primals, *tangents, steps)
     _, (out, d_out) = jax.lax.scan(body, states, _blocks(plan, block))

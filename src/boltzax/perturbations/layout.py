@@ -9,6 +9,7 @@ from boltzax.perturbations.hierarchy import tail
 from boltzax.perturbations.species import massive_neutrinos, massless_neutrinos, photons
 
 N_PHOTON = 2
+LAST = 8  # in curved space the last multipole before the exponentials (see chain.py)
 
 
 class Group(NamedTuple):
@@ -52,9 +53,9 @@ class Layout(NamedTuple):
         return jnp.concatenate([full(g, v) for g, v in zip(self.groups, groups, strict=True)], axis=-2)
 
 
-def layout(precision, n_ncdm: int) -> Layout:
+def layout(precision, n_ncdm: int, curved: bool = False) -> Layout:
     """Rows in order: photon temperature, photon polarisation, massless neutrinos, massive neutrinos."""
-    modes = tail(precision.n_tail)
+    modes = tail(precision.n_tail, LAST if curved else 2)
     n = N_PHOTON + 1 + n_ncdm * precision.n_q
     groups = (Group(0, N_PHOTON, True, *modes), Group(N_PHOTON, N_PHOTON + 1, True, *modes))
     rows = np.arange(n)

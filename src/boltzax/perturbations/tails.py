@@ -110,7 +110,7 @@ def at_node(group: Group, r: Response, node: int, w, drive):
 
 
 class Shared(NamedTuple):
-    """What all tangents of a step have in common, for the one coefficient of each row that moves with parameters.
+    """What all tangents of a step have in common, for one coefficient of each row that moves with parameters.
 
     f3 [3, 3, rows, lanes]: change of F_3 at node i by a unit change of the coefficient at node j; end [3, 2, modes,
     rows, lanes]: that of the modes at the end of the step.
@@ -120,18 +120,16 @@ class Shared(NamedTuple):
     end: jnp.ndarray
 
 
-def share(group: Group, r: Response, nodes, f2, damped) -> Shared:
-    """Responses to changes of the damping of the rows `damped` (static mask), and of gk of the others.
+def streaming(group: Group, w):
+    """lam w: the slope of modes w by their speed."""
+    return _times(_constant(group.lam), w)
 
-    nodes: the modes at each node; f2 [3, rows, lanes]: F_2 there.
-    """
-    mask = np.asarray(damped)[:, None]
-    lam = _constant(group.lam)
+
+def share(group: Group, r: Response, slopes) -> Shared:
+    """Responses to changes of a coefficient by which the slopes of the modes are, at each node, the pairs `slopes`."""
     f3, end = [], []
-    for j in range(3):
-        stream = _times(lam, nodes[j])
-        v = (jnp.where(mask, -nodes[j][0], stream[0] + f2[j]), jnp.where(mask, -nodes[j][1], stream[1]))
-        v = _times(r.over_det, v)
+    for j, slope in enumerate(slopes):
+        v = _times(r.over_det, slope)
         weights = _sums(group, 3, v, group.c)
         f3.append((r.cofactors[:, j] * weights).sum(1))
         end.append(jnp.stack(_times(_polynomial(r.cofactors[2, j], _powers(group, 3)), v)))

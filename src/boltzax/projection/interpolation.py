@@ -6,8 +6,9 @@ functions are cut off by a Gaussian (regularised sinc; Qian 2003, Proc. AMS 131,
 only the nearest modes, and what the modes do not resolve somewhere does not spoil the interpolant elsewhere.
 """
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from boltzax.grids import mode_coordinate
 
@@ -32,6 +33,19 @@ def mode_weights(
     used = np.flatnonzero(np.abs(weights).max(0) > 0.0)
     modes = slice(int(used[0]), int(used[-1]) + 1)
     return modes, weights[:, modes]
+
+
+def traced_mode_weights(y_modes: Float[np.ndarray, " n"], y: Float[Array, "*s"]) -> Float[Array, "*s n"]:
+    """The weights of all modes for wavenumbers y that depend on parameters; beyond the modes y is that of the last."""
+    n = len(y_modes)
+    u = mode_coordinate(y_modes)
+    half = (u[-1] - u[0]) / (2.0 * np.cos(0.5 * np.pi / n))
+    inside = jnp.clip(((u[-1] + u[0]) / 2.0 - mode_coordinate(y, jnp)) / half, -1.0 + 1e-9, 1.0 - 1e-9)
+    place = (jnp.arccos(inside) * n / np.pi - 0.5)[..., None]
+    modes = np.arange(n)
+    distances = (place - modes, place + 1 + modes, place - (2 * n - 1 - modes))  # of each mode and its mirror images
+    kernel = lambda d: jnp.where(jnp.abs(d) < _HALF_WIDTH, jnp.sinc(d) * jnp.exp(-0.5 * (d / _BETA) ** 2), 0.0)
+    return sum(kernel(d) for d in distances)
 
 
 def cardinal(n: int, theta: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m n"]:

@@ -18,19 +18,19 @@ _cross = Primitive("sum_of_products")
 @jax.custom_jvp
 def second_moments(weight: Float[Array, " y"], a: Float[Array, "y c l"]) -> Float[Array, "c c l"]:
     """sum_y weight[y] a[y, c, l] a[y, d, l]."""
-    return _sum_of_products(a, weight[:, None, None] * a)
+    return sum_of_products(a, weight[:, None, None] * a)
 
 
 @second_moments.defjvp
 def _second_moments_jvp(primals, tangents):
     weight, a = primals
-    half = _sum_of_products(tangents[1], weight[:, None, None] * a)
+    half = sum_of_products(tangents[1], weight[:, None, None] * a)
     products = a[:, :, None] * a[:, None]
     slope = half + jnp.swapaxes(half, 0, 1) + jnp.tensordot(tangents[0], products, 1)
     return second_moments(weight, a), slope
 
 
-def _sum_of_products(a, b):
+def sum_of_products(a, b):
     """sum_y a[y, c, l] b[y, d, l] as [c, d, l], bilinear."""
     return _cross.bind(a, b)
 

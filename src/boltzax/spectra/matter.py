@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax.background.curvature import lift, wavenumber
 from boltzax.errors import OutOfRangeError, error_if
 from boltzax.grids import mode_coordinate
 from boltzax.numerics.hidden import hidden
@@ -28,7 +29,8 @@ class MatterPower(eqx.Module):
 
     transfer: over tau/tau_0, coefficients of the splines through delta(k)/scale of (m, cb), [species, power, interval]
     flattened, powers falling; y_modes = k tau_0 of the modes; others: over tau/tau_0, the fields `boltzax.sources.LATE`
-    at the modes, flattened. isocurvature: the same for the entropy modes.
+    at the modes, flattened. isocurvature: the same for the entropy modes. k_modes [1/Mpc]; lift: k^2 - (y/tau_0)^2,
+    None in flat space.
     """
 
     transfer: UniformTable
@@ -36,6 +38,19 @@ class MatterPower(eqx.Module):
     tau_0: Float[Array, ""]
     others: UniformTable | None = None
     isocurvature: tuple["MatterPower", ...] = ()
+    lift: Float[Array, ""] | None = None
+
+    @property
+    def k_modes(self) -> Float[Array, " modes"]:
+        """Wavenumbers of the modes [1/Mpc]."""
+        p = self.y_modes / self.tau_0
+        return p if self.lift is None else jnp.sqrt(p**2 + self.lift)
+
+    def y(self, k: Float[Array, " k"]) -> Float[Array, " k"]:
+        """What numbers wavenumbers k [1/Mpc] as y_modes does the modes; in curved space not below the first of them."""
+        if self.lift is None:
+            return k * self.tau_0
+        return self.tau_0 * jnp.sqrt(jnp.maximum(k**2 - self.lift, (self.y_modes[0] / self.tau_0) ** 2))
 
     def delta(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """Density contrast for R = 1 at wavenumbers k [1/Mpc] and time tau/tau_0 = x."""
@@ -43,10 +58,10 @@ class MatterPower(eqx.Module):
             raise ValueError(f"unknown species '{species}': choose 'm' (all matter) or 'cb' (baryons + cdm)")
         intervals = self.y_modes.shape[0] - 1
         splines = self.transfer(x).reshape(len(SPECIES), _DEGREE + 1, intervals)[SPECIES.index(species)]
-        y = k * self.tau_0
+        y = self.y(k)
         u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
         i = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - 1, 0, intervals - 1)
-        return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(y)
+        return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(k * self.tau_0)
 
     def slope(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """d delta / dx."""
@@ -54,7 +69,7 @@ class MatterPower(eqx.Module):
 
     def check(self, k, x):
         """k [1/Mpc], checked to lie within the solved modes, and x within the solved times."""
-        lo, hi = self.y_modes[0] / self.tau_0, self.y_modes[-1] / self.tau_0
+        lo, hi = self.k_modes[0], self.k_modes[-1]
         outside = (k < lo * (1.0 - 1e-12)) | (k > hi * (1.0 + 1e-12))
         k = error_if(k, outside, _range("k", k, lo, hi, "1/Mpc", "raise k_max in Outputs"), OutOfRangeError)
         x_min = self.transfer.x0
@@ -67,7 +82,7 @@ class MatterPower(eqx.Module):
     def _brief(self) -> str:
         if not is_concrete(self.tau_0) or self.tau_0.ndim:
             return "P(k, z)"
-        low, high = (quantity(y / self.tau_0) for y in (self.y_modes[0], self.y_modes[-1]))
+        low, high = (quantity(self.k_modes[i]) for i in (0, -1))
         return f"P(k, z) from k = {low} to {high} 1/Mpc"
 
 
@@ -96,7 +111,8 @@ def _splines(y: tuple[float, ...]) -> np.ndarray:
 def matter_power(grid, background, src) -> MatterPower:
     """Pack the matter sources of a solution."""
     y = grid.y_modes[grid.smooth_modes]
-    delta = jnp.stack([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)]) / scale(y)[:, None]
+    size = scale(y if background.K is None else wavenumber(background, y, grid.y_modes[0]) * background.tau_0)
+    delta = jnp.stack([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)]) / size[:, None]
     splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
     table = UniformTable(jnp.asarray(x[0]), jnp.asarray(x[1] - x[0]), splines.reshape(len(x), -1))
@@ -105,7 +121,8 @@ def matter_power(grid, background, src) -> MatterPower:
         rows = jnp.moveaxis(src.late[:, grid.smooth_modes], -1, 0).reshape(len(x), -1)
         others = UniformTable(table.x0, table.dx, rows)
     modes = tuple(matter_power(grid, background, mode) for mode in src.isocurvature)
-    return MatterPower(table, jnp.asarray(y), background.tau_0, others, modes)
+    g = None if background.K is None else lift(background.K, grid.y_modes[0] / background.tau_0)
+    return MatterPower(table, jnp.asarray(y), background.tau_0, others, modes, g)
 
 
 class _Delta(NamedTuple):

@@ -31,10 +31,9 @@ def transfer(results, z, k: Float[Array, " k"] | None, format: str) -> dict[str,
         raise ValueError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     matter, background = results.matter, results.background
     x = background.conformal_time(-jnp.log1p(jnp.asarray(z, float))) / background.tau_0
-    y = matter.y_modes if k is None else jnp.atleast_1d(jnp.asarray(k, float)) * matter.tau_0
-    k, x = matter.check(y / matter.tau_0, x)
+    k, x = matter.check(matter.k_modes if k is None else jnp.atleast_1d(jnp.asarray(k, float)), x)
     fields = dict(zip(LATE, matter.others(x).reshape(len(LATE), -1), strict=True))
-    read = _reader(matter.y_modes, k * matter.tau_0)
+    read = _reader(matter, k)
     potential = lambda y: scale(y) / y**2
     columns = {name: read(fields[name], scale if name in _GROWING else potential) for name in LATE}
     columns["psi"] = columns.pop("weyl") - columns["phi"]
@@ -54,11 +53,12 @@ def transfer(results, z, k: Float[Array, " k"] | None, format: str) -> dict[str,
 _GROWING = ("d_b", "d_cdm", "d_ncdm", "d_tot")
 
 
-def _reader(y_modes, y) -> Callable:
-    """Interpolation from the modes to y: a polynomial through the nearest in `mode_coordinate`, scale taken out."""
-    u_modes, u = mode_coordinate(y_modes, jnp), mode_coordinate(y, jnp)
-    last = y_modes.shape[0] - _POINTS
+def _reader(matter, k) -> Callable:
+    """Interpolation from the modes to k: a polynomial through the nearest in `mode_coordinate`, scale taken out."""
+    u_modes, u = mode_coordinate(matter.y_modes, jnp), mode_coordinate(matter.y(k), jnp)
+    last = u_modes.shape[0] - _POINTS
     first = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - _POINTS // 2, 0, last)
     index = first[:, None] + jnp.arange(_POINTS)
     weight = lagrange_weights(u_modes[index], u, jnp)
-    return lambda field, scale: jnp.sum(weight * (field / scale(y_modes))[index], axis=-1) * scale(y)
+    at_modes, at_k = matter.k_modes * matter.tau_0, k * matter.tau_0
+    return lambda field, scale: jnp.sum(weight * (field / scale(at_modes))[index], axis=-1) * scale(at_k)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from boltzax.background.curvature import areal_radius
 from boltzax.constants import (
     C_LIGHT,
     G_NEWTON,
@@ -163,7 +164,7 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
 
     Arguments: cosmo with h, omega_b, omega_cdm, T_cmb [K], YHe (None: nucleosynthesis), tau_reio or z_reio (the other
     None), reionization_width, reionization_exponent, helium_fullreio_redshift, helium_fullreio_width, recombination;
-    background with hubble(ln_a), conformal_time(ln_a), sound_horizon(ln_a), N_eff; n_grid points in ln a from -11.5
+    background with hubble(ln_a), conformal_time(ln_a), sound_horizon(ln_a), N_eff, K; n_grid points in ln a from -11.5
     to 0. Raises ParameterRangeError for a tau_reio or z_reio that cannot be had, or outside the helium table.
     """
     grid = _Grid(n_grid, cosmo.recombination)
@@ -224,7 +225,7 @@ def _epochs(background, table: UniformTable, reionized, middle) -> dict[str, Flo
     x = newton(mismatch, jnp.full(4, middle), middle - 0.8, middle + 0.8, _EPOCH_STEPS)
     tau = background.conformal_time(jnp.concatenate([x, jnp.zeros(1)]))
     z, epochs, rs = keep(jnp.expm1(-x), tau[:4], background.sound_horizon(x))
-    angle = rs / (tau[4] - epochs)
+    angle = rs / areal_radius(background.K, tau[4] - epochs)
     out = {"theta_s_100": 100.0 * angle[0], "theta_star_100": 100.0 * angle[1], "thetastar": angle[3]}
     for i, name in enumerate(("rec", "star", "d")):
         out |= {f"z_{name}": z[i], f"tau_{name}": epochs[i], f"rs_{name}": rs[i]}

@@ -1,0 +1,243 @@
+"""Line of sight in curved space: C_l^XY = 4 pi int q dq / k^2 P_R(k) Delta_l^X Delta_l^Y, k^2 = q^2 - K.
+
+Lesgourgues & Tram (2014, arXiv:1312.2697), sec. 4. Three parts, each faded into the next by a smooth weight of q:
+
+- in closed space nu = q / sqrt(K) = 3, 4, 5, ...: the first of them as a sum (of what is smooth in nu the integral is
+  the sum, up to terms that are exponentially small), with exact radial functions (`hyperspherical.py`);
+- wavenumbers to q tau_0 ~ 100: an integral, with the same functions;
+- beyond: the table of spherical Bessel functions of flat space, its arguments mapped (`eikonal.py`). The map depends on
+  the impact parameter alone, b = sqrt(l(l+1)) / q, and smoothly: sources are mapped for a few b, summed with the table
+  as in flat space, and the integrals interpolated in b^2.
+
+At b the table's y stands for q = y / tau(b), so that recombination lies where the table has its fine nodes, and its
+1 - x for Z = tau(b) (1 - x).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from boltzax.background.curvature import lift, root, sine
+from boltzax.errors import NotImplementedParameterError
+from boltzax.grids import Grid, lagrange_weights
+from boltzax.numerics.hidden import hidden
+from boltzax.numerics.quadrature import gauss_legendre
+from boltzax.perturbations.mesh import X_REC
+from boltzax.projection import eikonal, hyperspherical
+from boltzax.projection.contraction import project
+from boltzax.projection.interpolation import traced_mode_weights
+from boltzax.projection.line_of_sight import lensing_kernel, spectra_of
+from boltzax.projection.products import sum_of_products
+from boltzax.projection.table import bessel_blocks
+
+_NU = np.arange(3.0, 52.0)  # wavenumbers of closed space that are summed
+_NU_SWITCH, _NU_WIDTH = 30.0, 3.0  # where the integral takes over
+_Y_SWITCH, _Y_WIDTH = 75.0, 8.0  # q tau_0 where the mapped table takes over from exact functions
+_Y_LAST, _Y_FIRST = _Y_SWITCH + 8.0 * _Y_WIDTH, _Y_SWITCH - 4.0 * _Y_WIDTH  # of the exact part, of the mapped one
+_L_EXACT = 190  # largest multipole that wavenumbers of the exact part reach
+_BELOW = 4  # wavenumbers of it below those of the grid
+_CHUNK = 16  # wavenumbers of it that are summed at a time
+_NODES = 12  # impact parameters
+_POINTS = 8  # of the interpolation in time
+
+
+def _switch(x):
+    return 0.5 * (1.0 + jnp.tanh(x))
+
+
+def _integrated(K, q) -> Float[Array, "*s"]:
+    """Root of the weight that wavenumbers have in the integral; the rest is in the sum. One unless space is closed."""
+    step = root(K)
+    closed = step > 0.0
+    nu = q / jnp.where(closed, step, 1.0)
+    return jnp.where(closed, _switch((nu - _NU_SWITCH) / _NU_WIDTH), 1.0)
+
+
+def _mapped(tau_0, q) -> Float[Array, "*s"]:
+    """Root of the weight that wavenumbers of the integral have in its mapped part."""
+    return _switch((q * tau_0 - _Y_SWITCH) / _Y_WIDTH)
+
+
+class _Modes(NamedTuple):
+    """What both parts read. y: the solved modes; columns [modes, 3, nodes]: S_T, S_P and the Weyl potential."""
+
+    y: np.ndarray
+    columns: jnp.ndarray
+    tau_0: jnp.ndarray
+    K: jnp.ndarray
+
+    @classmethod
+    def of(cls, grid: Grid, background, src) -> "_Modes":
+        n = grid.n_cmb
+        columns = jnp.stack([src.S_T, src.S_P, src.weyl[:n]], axis=1)
+        return cls(grid.y_modes[:n], columns, background.tau_0, background.K)
+
+    def weights(self, q) -> Float[Array, "*s modes"]:
+        """Interpolation from the modes to wavenumbers q [1/Mpc]."""
+        lowest = self.y[0] / self.tau_0
+        square = q**2 - self.K - lift(self.K, lowest)
+        floor = (0.9 * lowest) ** 2
+        return traced_mode_weights(self.y, self.tau_0 * jnp.sqrt(jnp.where(square > floor, square, floor)))
+
+
+def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[str, Float[Array, " ell"]]:
+    """Unlensed C_l of every pair at the solved multipoles, as `boltzax.projection.line_of_sight.angular_spectra`."""
+    modes = _Modes.of(grid, background, src)
+    moments = _exact_part(grid, p, background, thermo, modes, primordial)
+    moments = moments + _mapped_part(grid, p, background, thermo, modes, primordial)
+    return spectra_of(4.0 * np.pi * _without_derivative(moments), grid.ell.astype(float))
+
+
+@jax.custom_jvp
+def _without_derivative(moments):
+    """The moments; their derivatives were found wrong in the whole program (docs/notes/2026-11-25-curvature.md)."""
+    return moments
+
+
+@_without_derivative.defjvp
+def _refuse(primals, tangents):
+    raise NotImplementedParameterError("Omega_k: derivatives of C_l in curved space are not available yet")
+
+
+# -- exact radial functions --------------------------------------------------------------------------------------------
+
+
+def _exact_nodes(grid: Grid, y_min: float, K, tau_0):
+    """Wavenumbers q [1/Mpc] of the sum and of the integral, and their weights of q dq / k^2.
+
+    The integral begins where the solved modes do: at y_min in flat space, near q = 0 in open space.
+    """
+    step = root(K)
+    closed = step > 0.0
+    nu = jnp.asarray(_NU)
+    summed = nu * jnp.where(closed, step, 1.0 / tau_0)
+    rest = jnp.where(closed, (1.0 - _integrated(K, summed) ** 2) / nu, 0.0)  # q dq = (1 / nu) q^2
+    n = int(np.searchsorted(grid.y, _Y_LAST))
+    part, width = gauss_legendre(_BELOW, 0.0, 1.0)
+    length = y_min - tau_0 * jnp.sqrt((y_min / tau_0) ** 2 + lift(K, y_min / tau_0) + K)
+    below = y_min - length * part
+    q = jnp.concatenate([below, jnp.asarray(grid.y[:n])]) / tau_0
+    valid = q > 2.5 * step  # what closed space does not have is weightless, and must be finite
+    q = jnp.where(valid, q, 3.0 * step)
+    weight = jnp.concatenate([length * width / below, jnp.asarray(grid.y_weight[:n])])
+    weight = weight * jnp.where(valid, _integrated(K, q) ** 2, 0.0) * (1.0 - _mapped(tau_0, q) ** 2)
+    q, weight = jnp.concatenate([summed, q]), jnp.concatenate([rest, weight])
+    return q, weight * q**2 / (q**2 - K)
+
+
+def _exact_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
+    """Moments [3, 3, ell] of the integrals of all wavenumbers to q tau_0 ~ _Y_LAST."""
+    K, tau_0 = modes.K, modes.tau_0
+    chi = tau_0 * (1.0 - grid.x)
+    kernels = jnp.stack([jnp.ones_like(chi), sine(K, chi) ** -2.0, lensing_kernel(chi, background, thermo)])
+    columns = modes.columns * (kernels * grid.x_weight * tau_0)
+    q, weight = _exact_nodes(grid, 1.001 * p.y_min, K, tau_0)
+    k2 = q**2 - K
+    fill = -len(q) % _CHUNK
+    chunks = jnp.pad(q, (0, fill), mode="edge").reshape(-1, _CHUNK)
+
+    @jax.checkpoint
+    def integrals(q):
+        sources = jnp.tensordot(modes.weights(q), columns, 1)  # [q, 3, x]
+        return hyperspherical.sums(K, q, chi, _L_EXACT, lambda phi: jnp.einsum("qx,qcx->qc", phi, sources))
+
+    found = jnp.moveaxis(jax.lax.map(integrals, chunks), 1, 2).reshape(-1, _L_EXACT + 1, 3)[: len(q)]
+    found = found / jnp.stack([jnp.ones_like(k2), k2, jnp.ones_like(k2)], axis=-1)[:, None]
+    near = int(np.searchsorted(grid.ell, _L_EXACT, side="right"))
+    a = found[:, grid.ell[:near]]
+    moments = jnp.einsum("q,qlc,qld->cdl", weight * primordial(jnp.sqrt(k2)), a, a)
+    return jnp.pad(moments, ((0, 0), (0, 0), (0, len(grid.ell) - near)))
+
+
+# -- the mapped table --------------------------------------------------------------------------------------------------
+
+
+class _Geometry(NamedTuple):
+    """Maps of the impact parameters. tau [j]; mu2 [j]: b^2/Z^2 at recombination; slope [j]: d tau / d mu2; chi [j, x]:
+    distances of the table's nodes; stretch [j, x]: what the integrand has beyond flat space's, dchi included [Mpc]."""
+
+    tau: jnp.ndarray
+    mu2: jnp.ndarray
+    slope: jnp.ndarray
+    chi: jnp.ndarray
+    stretch: jnp.ndarray
+
+
+def _geometry(grid: Grid, K, tau_0) -> _Geometry:
+    chi_star = tau_0 * (1.0 - X_REC)
+    S2 = sine(K, chi_star) ** 2
+    nodes = 0.5 * (1.0 - np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES))
+    b2 = nodes * S2 * (1.0 + 0.2 * (1.0 - K * S2))  # beyond the turning point of recombination, within space
+    Z_star = eikonal.to_flat(K, b2, jnp.broadcast_to(chi_star, b2.shape))
+    tau, mu2 = Z_star / (1.0 - X_REC), b2 / Z_star**2
+    Z = tau[:, None] * (1.0 - grid.x)
+    wide = jnp.broadcast_to(b2[:, None], Z.shape)
+    chi = eikonal.to_curved(K, wide, Z)
+    stretch = tau[:, None] * Z / sine(K, chi) * eikonal.slope(K, wide, chi, Z) ** -1.5
+    return _Geometry(tau, mu2, _slopes(mu2, tau), chi, stretch)
+
+
+def _slopes(nodes, values):
+    """Slope at the nodes of the polynomial through values there (Berrut & Trefethen 2004, SIAM Review 46, eq. 9.4)."""
+    apart = nodes[:, None] - nodes + np.eye(len(nodes))
+    weight = 1.0 / jnp.prod(apart, axis=1)
+    matrix = weight / weight[:, None] / apart * (1.0 - np.eye(len(nodes)))
+    return matrix @ values - matrix.sum(1) * values
+
+
+def _mapped_columns(grid: Grid, background, thermo, modes: _Modes, geometry: _Geometry):
+    """The columns [modes, 3 j, nodes] that are summed with the table, for q = y_modes / tau(b)."""
+    K, tau_0 = modes.K, modes.tau_0
+    x = 1.0 - geometry.chi / tau_0
+    last = len(grid.x) - _POINTS
+    first = jnp.clip(jnp.searchsorted(jnp.asarray(grid.x), x) - _POINTS // 2, 0, last)
+    index = first[..., None] + np.arange(_POINTS)
+    weight = lagrange_weights(jnp.asarray(grid.x)[index], x, jnp)
+    kernels = jnp.stack(
+        [
+            jnp.ones_like(x),
+            (geometry.tau[:, None] / sine(K, geometry.chi)) ** 2,
+            lensing_kernel(geometry.chi, background, thermo),
+        ],
+        axis=1,
+    )
+    kernels = kernels * (geometry.stretch * grid.x_weight)[:, None]
+
+    def of_one(index, weight, kernel, tau):
+        in_time = sum(modes.columns[..., index[:, i]] * weight[:, i] for i in range(_POINTS))
+        q = modes.y / tau
+        out = jnp.tensordot(modes.weights(q), in_time * kernel, 1)  # [modes, 3, nodes]
+        ratio = (q * tau_0) ** 2 / ((q * tau_0) ** 2 + jnp.maximum(-K * tau_0**2, -0.5 * (q * tau_0) ** 2))
+        return out * jnp.stack([jnp.ones_like(q), ratio, jnp.ones_like(q)], axis=-1)[..., None]
+
+    columns = jax.lax.map(lambda v: of_one(*v), (index, weight, kernels, geometry.tau))
+    return jnp.moveaxis(columns, 0, 1).reshape(len(modes.y), -1, len(grid.x))
+
+
+def _mapped_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
+    """Moments [3, 3, ell] of the integrals of all wavenumbers from q tau_0 ~ _Y_FIRST."""
+    K, tau_0 = modes.K, modes.tau_0
+    geometry = _geometry(grid, K, tau_0)
+    columns = _mapped_columns(grid, background, thermo, modes, geometry)
+    moments = jnp.zeros((3, 3, len(grid.ell)))
+    for block in bessel_blocks(grid, p.taper):
+        y, ell = grid.y[block.start : block.stop, None], grid.ell[block.ells].astype(float)
+        if y[-1, 0] < 0.6 * _Y_FIRST:  # tau(b) differs from tau_0 by less
+            continue
+        y = np.maximum(y, 0.5 * _Y_FIRST)  # what is below has no weight
+        mu2 = jnp.minimum(ell * (ell + 1.0) / (y * (1.0 - X_REC)) ** 2, geometry.mu2[-1])
+        cardinal = lagrange_weights(geometry.mu2, mu2, jnp)  # [y, ell, j]
+        constants = jax.tree.map(hidden, block.constants)
+        found = project(block.rectangles, len(ell), columns[block.modes], constants)[: len(y)]
+        a = jnp.einsum("ylj,yjcl->ycl", cardinal, found.reshape(len(y), _NODES, 3, len(ell)))
+        tau = cardinal @ geometry.tau
+        q = y / tau
+        k2 = q**2 - K
+        jacobian = 1.0 + 2.0 * mu2 * (cardinal @ geometry.slope) / tau  # d ln q / d ln y at fixed l
+        weight = grid.y_weight[block.start : block.stop, None] * jacobian * q**2 / k2 * primordial(jnp.sqrt(k2))
+        weight = weight * (_integrated(K, q) * _mapped(tau_0, q)) ** 2
+        moments = moments.at[..., block.ells].add(sum_of_products(a, weight[:, None] * a))
+    return moments
