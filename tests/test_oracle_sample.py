@@ -29,7 +29,8 @@ def test_background_and_thermodynamics(name, reference):
         np.testing.assert_allclose(table[key], values, rtol=1e-9, err_msg=key)
     spectra = reference(name)
     for key, value in derived.items():
-        assert spectra[f"derived_{key}"] == pytest.approx(value, rel=1e-9), key
+        rel = 1e-9 if varied else 5e-9  # the recipe of the fixed points has another integrator of the thermal history
+        assert spectra[f"derived_{key}"] == pytest.approx(value, rel=rel), key
 
 
 @pytest.mark.parametrize("name", ["fiducial", "massless", "n_s_p10", "n_s_m10"])
