@@ -166,6 +166,7 @@ def test_every_parameter_is_an_option(tmp_path):
     one_each |= {"helium_fullreio_redshift": "3.4", "helium_fullreio_width": "0.6", "recombination": "recfast"}
     one_each |= {"alpha_s": "0.01", "beta_s": "-0.01", "r": "0.1", "n_t": "scc", "alpha_t": "0.02", "A_lens": "1.1"}
     one_each |= {"w0_fld": "-0.9", "wa_fld": "0.1", "cs2_fld": "0.8", "use_ppf": "no", "log10T_heat_hmcode": "7.8"}
+    one_each |= {"varying_alpha": "1.01", "varying_me": "0.99", "DM_annihilation_efficiency": "1e-23"}
     angles = {"theta_s_100", "theta_star_100", "thetastar", "cosmomc_theta"}
     groups = (
         {"m_ncdm", "omega_ncdm", "Omega_ncdm"},
@@ -174,6 +175,7 @@ def test_every_parameter_is_an_option(tmp_path):
         {"omega_cdm", "Omega_cdm", "omega_m", "Omega_m"},
     )
     groups += ({"N_ur", "N_eff"}, {"A_s", "ln_A_s_1e10"}, {"tau_reio", "z_reio"})
+    groups += ({"Omega_k"},)  # not together with tensors or a fluid
     assert set(PARAMETERS) - set(one_each) == set().union(*groups) - set(one_each)
     arguments = [text for name, value in one_each.items() for text in (f"--{name}", value)]
     assert cli.main([*arguments, "--l-max", "20", "--no-plot"]) == 0
