@@ -4,7 +4,8 @@ With time as x = tau/tau_0 and wavenumber as y = k tau_0, Bessel arguments z = y
 weights do not depend on cosmology.
 """
 
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -200,15 +201,13 @@ def _interpolation(ys, x, plan: Schedule, p) -> Interpolation:
 
 
 def lagrange_weights(nodes, x, xp=np):
-    """Weights [..., n] of polynomial interpolation at x [...] from nodes [..., n]."""
-    n = nodes.shape[-1]
+    """Weights [..., n] of polynomial interpolation at x [...] from nodes [..., n].
 
-    def weight(j):
-        others = [m for m in range(n) if m != j]
-        near = nodes[..., others]
-        return xp.prod((x[..., None] - near) / (nodes[..., j, None] - near), axis=-1)
-
-    return xp.stack([weight(j) for j in range(n)], axis=-1)
+    Products are written out: tangents of jnp.prod came out as 1e66 in some compiled programs.
+    """
+    near = [nodes[..., m] for m in range(nodes.shape[-1])]
+    weight = lambda j: reduce(mul, ((x - v) / (near[j] - v) for m, v in enumerate(near) if m != j))
+    return xp.stack([weight(j) for j in range(len(near))], axis=-1)
 
 
 def lagrange_slopes(nodes, x):

@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from boltzax.background.curvature import lift, root, sine
-from boltzax.errors import NotImplementedParameterError
 from boltzax.grids import Grid, lagrange_weights
 from boltzax.numerics.hidden import hidden
 from boltzax.numerics.quadrature import gauss_legendre
@@ -88,18 +87,7 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[
     modes = _Modes.of(grid, background, src)
     moments = _exact_part(grid, p, background, thermo, modes, primordial)
     moments = moments + _mapped_part(grid, p, background, thermo, modes, primordial)
-    return spectra_of(4.0 * np.pi * _without_derivative(moments), grid.ell.astype(float))
-
-
-@jax.custom_jvp
-def _without_derivative(moments):
-    """The moments; their derivatives were found wrong in the whole program (docs/notes/2026-11-25-curvature.md)."""
-    return moments
-
-
-@_without_derivative.defjvp
-def _refuse(primals, tangents):
-    raise NotImplementedParameterError("Omega_k: derivatives of C_l in curved space are not available yet")
+    return spectra_of(4.0 * np.pi * moments, grid.ell.astype(float))
 
 
 # -- exact radial functions --------------------------------------------------------------------------------------------
@@ -181,11 +169,9 @@ def _geometry(grid: Grid, K, tau_0) -> _Geometry:
 
 
 def _slopes(nodes, values):
-    """Slope at the nodes of the polynomial through values there (Berrut & Trefethen 2004, SIAM Review 46, eq. 9.4)."""
-    apart = nodes[:, None] - nodes + np.eye(len(nodes))
-    weight = 1.0 / jnp.prod(apart, axis=1)
-    matrix = weight / weight[:, None] / apart * (1.0 - np.eye(len(nodes)))
-    return matrix @ values - matrix.sum(1) * values
+    """Slope at the nodes of the polynomial through values there."""
+    through = lambda x: lagrange_weights(nodes, x, jnp) @ values
+    return jax.jvp(through, (nodes,), (jnp.ones_like(nodes),))[1]
 
 
 def _mapped_columns(grid: Grid, background, thermo, modes: _Modes, geometry: _Geometry):
