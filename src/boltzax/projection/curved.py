@@ -34,6 +34,7 @@ from boltzax.projection.table import bessel_blocks
 
 _NU = np.arange(3.0, 52.0)  # wavenumbers of closed space that are summed
 _NU_SWITCH, _NU_WIDTH = 30.0, 3.0  # where the integral takes over
+_K_SWITCH, _K_WIDTH = 0.04, 0.01  # K tau_0^2 from which a sum is taken
 _Y_SWITCH, _Y_WIDTH = 75.0, 8.0  # q tau_0 where the mapped table takes over from exact functions
 _Y_LAST, _Y_FIRST = _Y_SWITCH + 8.0 * _Y_WIDTH, _Y_SWITCH - 4.0 * _Y_WIDTH  # of the exact part, of the mapped one
 _L_EXACT = 190  # largest multipole that wavenumbers of the exact part reach
@@ -47,12 +48,16 @@ def _switch(x):
     return 0.5 * (1.0 + jnp.tanh(x))
 
 
-def _integrated(K, q) -> Float[Array, "*s"]:
-    """Root of the weight that wavenumbers have in the integral; the rest is in the sum. One unless space is closed."""
+def _shares(K, tau_0, q) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
+    """Weights that wavenumbers have in the integral, from nu = 2.5 on, and in the sum.
+
+    One and zero unless space is closed, and where K tau_0^2 is small: the sum is the integral there.
+    """
     step = root(K)
     closed = step > 0.0
     nu = q / jnp.where(closed, step, 1.0)
-    return jnp.where(closed, _switch((nu - _NU_SWITCH) / _NU_WIDTH), 1.0)
+    summed = _switch((K * tau_0**2 - _K_SWITCH) / _K_WIDTH) * (1.0 - _switch((nu - _NU_SWITCH) / _NU_WIDTH))
+    return jnp.where(closed, _switch((nu - 2.5) / 0.1) * (1.0 - summed), 1.0), jnp.where(closed, summed, 0.0)
 
 
 def _mapped(tau_0, q) -> Float[Array, "*s"]:
@@ -74,12 +79,20 @@ class _Modes(NamedTuple):
         columns = jnp.stack([src.S_T, src.S_P, src.weyl[:n]], axis=1)
         return cls(grid.y_modes[:n], columns, background.tau_0, background.K)
 
+    def _read(self, q):
+        """(y/tau_0)^2 of the modes whose sources stand for wavenumbers q, and what is between it and k^2."""
+        lowest = self.y[0] / self.tau_0
+        above = lift(self.K, lowest)
+        square, floor = q**2 - self.K - above, (0.9 * lowest) ** 2
+        return jnp.where(square > floor, square, floor), above
+
     def weights(self, q) -> Float[Array, "*s modes"]:
         """Interpolation from the modes to wavenumbers q [1/Mpc]."""
-        lowest = self.y[0] / self.tau_0
-        square = q**2 - self.K - lift(self.K, lowest)
-        floor = (0.9 * lowest) ** 2
-        return traced_mode_weights(self.y, self.tau_0 * jnp.sqrt(jnp.where(square > floor, square, floor)))
+        return traced_mode_weights(self.y, self.tau_0 * jnp.sqrt(self._read(q)[0]))
+
+    def k2(self, q) -> Float[Array, "*s"]:
+        """k^2 of the modes that are read: longer waves have a quadrupole that falls as k^2, and the same S_P / k^2."""
+        return sum(self._read(q))
 
 
 def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[str, Float[Array, " ell"]]:
@@ -94,24 +107,19 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[
 
 
 def _exact_nodes(grid: Grid, y_min: float, K, tau_0):
-    """Wavenumbers q [1/Mpc] of the sum and of the integral, and their weights of q dq / k^2.
-
-    The integral begins where the solved modes do: at y_min in flat space, near q = 0 in open space.
-    """
+    """Wavenumbers q [1/Mpc] of the sum and of the integral, which begins at q = 0, and their weights of q dq / k^2."""
     step = root(K)
     closed = step > 0.0
     nu = jnp.asarray(_NU)
     summed = nu * jnp.where(closed, step, 1.0 / tau_0)
-    rest = jnp.where(closed, (1.0 - _integrated(K, summed) ** 2) / nu, 0.0)  # q dq = (1 / nu) q^2
+    rest = _shares(K, tau_0, summed)[1] / nu  # q dq = (1 / nu) q^2
     n = int(np.searchsorted(grid.y, _Y_LAST))
-    part, width = gauss_legendre(_BELOW, 0.0, 1.0)
-    length = y_min - tau_0 * jnp.sqrt((y_min / tau_0) ** 2 + lift(K, y_min / tau_0) + K)
-    below = y_min - length * part
-    q = jnp.concatenate([below, jnp.asarray(grid.y[:n])]) / tau_0
-    valid = q > 2.5 * step  # what closed space does not have is weightless, and must be finite
+    below, width = gauss_legendre(_BELOW, 0.0, y_min)
+    q = np.concatenate([below, grid.y[:n]]) / tau_0
+    valid = q > 2.1 * step  # what closed space does not have is weightless, and must be finite
     q = jnp.where(valid, q, 3.0 * step)
-    weight = jnp.concatenate([length * width / below, jnp.asarray(grid.y_weight[:n])])
-    weight = weight * jnp.where(valid, _integrated(K, q) ** 2, 0.0) * (1.0 - _mapped(tau_0, q) ** 2)
+    weight = np.concatenate([width / below, grid.y_weight[:n]])
+    weight = weight * jnp.where(valid, _shares(K, tau_0, q)[0], 0.0) * (1.0 - _mapped(tau_0, q) ** 2)
     q, weight = jnp.concatenate([summed, q]), jnp.concatenate([rest, weight])
     return q, weight * q**2 / (q**2 - K)
 
@@ -133,7 +141,7 @@ def _exact_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
         return hyperspherical.sums(K, q, chi, _L_EXACT, lambda phi: jnp.einsum("qx,qcx->qc", phi, sources))
 
     found = jnp.moveaxis(jax.lax.map(integrals, chunks), 1, 2).reshape(-1, _L_EXACT + 1, 3)[: len(q)]
-    found = found / jnp.stack([jnp.ones_like(k2), k2, jnp.ones_like(k2)], axis=-1)[:, None]
+    found = found / jnp.stack([jnp.ones_like(k2), modes.k2(q), jnp.ones_like(k2)], axis=-1)[:, None]
     near = int(np.searchsorted(grid.ell, _L_EXACT, side="right"))
     a = found[:, grid.ell[:near]]
     moments = jnp.einsum("q,qlc,qld->cdl", weight * primordial(jnp.sqrt(k2)), a, a)
@@ -224,6 +232,6 @@ def _mapped_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
         k2 = q**2 - K
         jacobian = 1.0 + 2.0 * mu2 * (cardinal @ geometry.slope) / tau  # d ln q / d ln y at fixed l
         weight = grid.y_weight[block.start : block.stop, None] * jacobian * q**2 / k2 * primordial(jnp.sqrt(k2))
-        weight = weight * (_integrated(K, q) * _mapped(tau_0, q)) ** 2
+        weight = weight * _shares(K, tau_0, q)[0] * _mapped(tau_0, q) ** 2
         moments = moments.at[..., block.ells].add(sum_of_products(a, weight[:, None] * a))
     return moments
