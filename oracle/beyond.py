@@ -13,6 +13,7 @@ import numpy as np
 import boltzax
 from oracle import codes
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.errors import LABELS, MATTER, errors, largest
 from oracle.workers import use_compilation_cache
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     use_compilation_cache()
     codes.require("classy")
-    reference = ref.cached("spectra", class_settings(), ref.spectra)
+    reference = finished.cached("spectra", class_settings(), ref.spectra)
     ours, _ = solve(L_CLASS)
     found = {name: error for name, error in errors(ours, reference).items() if name not in MATTER}
     last, seconds = solve(L_LAST)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from oracle import reference as ref
+from oracle import runs as finished
 
 Point = Mapping[str, Any]
 Flat = dict[str, np.ndarray]
@@ -81,14 +82,14 @@ def package() -> dict[str, str]:
 def reference(point: Point, l_max: int) -> Flat:
     """CLASS at the reference settings for points ("point" of `oracle.reference.class_settings`)."""
     require("classy")
-    return ref.cached("spectra", ref.class_settings(point, "point") | {"l_max_scalars": l_max}, ref.spectra)
+    return finished.cached("spectra", ref.class_settings(point, "point") | {"l_max_scalars": l_max}, ref.spectra)
 
 
 def class_default(point: Point, l_max: int) -> Flat:
     """classy at its defaults."""
     require("classy")
     settings = ref.class_settings(point, "default") | {"l_max_scalars": l_max, "P_k_max_1/Mpc": 2.0}
-    return ref.cached("spectra", settings, ref.spectra)
+    return finished.cached("spectra", settings, ref.spectra)
 
 
 # -- CAMB --------------------------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def camb_default(point: Point, l_max: int) -> Flat:
     require("camb")
     import camb
 
-    return ref.cached("camb", {**_camb_settings(point), "l_max": l_max}, _run_camb, version=str(camb.__version__))
+    return finished.cached("camb", {**_camb_settings(point), "l_max": l_max}, _run_camb, version=str(camb.__version__))
 
 
 def _camb_settings(point: Point) -> dict[str, float]:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 import boltzax
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.experiment import PARAMETERS, SIGMA, Experiment, cosmology
 
 BAND = 500  # multipoles
@@ -212,7 +213,7 @@ def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables
             cosmo.empty()
         return found
 
-    return ref.cached("derivative", dict(settings) | {"k": list(map(float, k))}, compute)
+    return finished.cached("derivative", dict(settings) | {"k": list(map(float, k))}, compute)
 
 
 def wide_differences(f: Callable, x: np.ndarray, parameter: str, levels: int = 1) -> list[Any]:

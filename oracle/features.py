@@ -17,6 +17,7 @@ import numpy as np
 
 from oracle import codes, prior
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.errors import LABELS, errors, largest
 from oracle.files import write_json
@@ -124,7 +125,8 @@ def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
 def of_class(name: str, point: Mapping[str, Any], recipe: str) -> codes.Flat:
     """CLASS at a point, at a precision of `reference.class_settings`."""
     settings = ref.class_settings(_plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
-    return ref.cached("spectra", settings | (_EARLY if "ic" in settings and "," in settings["ic"] else {}), ref.spectra)
+    settings |= _EARLY if "," in settings.get("ic", "") else {}
+    return finished.cached("spectra", settings, ref.spectra)
 
 
 def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:

@@ -19,6 +19,7 @@ import numpy as np
 
 from oracle import codes, prior, workers
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.criterion import Criterion, CriterionError, load
 from oracle.errors import LABELS, MATTER, errors, largest
 from oracle.files import write_text
@@ -195,7 +196,7 @@ def main(options: argparse.Namespace) -> int:
         "seed": seed,
         "criterion": {"name": criterion.name, "hash": criterion.hash},
         "reference_hash": ref.reference_hash(),
-        "class_version": ref.class_version(),
+        "class_version": finished.class_version(),
         "package": codes.package(),
         "failures": failures,
         "rows": [r._asdict() for r in rows],

@@ -22,6 +22,7 @@ import boltzax
 from boltzax.check_accuracy import direction
 from oracle import codes, workers
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.errors import LABELS, MATTER, errors, largest
 from oracle.files import save_npz, write_json
@@ -82,7 +83,7 @@ def climb(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         wanted = {name: p for name, p in wanted.items() if name in (*_PRESETS, *options.only)}
     with progress("rungs", len(wanted)) as tell:
         for name, precision in wanted.items():
-            key = ref.settings_hash(
+            key = finished.settings_hash(
                 "rung", {**asdict(precision), "point": options.point, "l_max": options.l_max}, package
             )
             path, record = folder / f"{key}.npz", folder / f"{key}.json"

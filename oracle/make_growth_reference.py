@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.files import save_npz
 from oracle.make_thermo_reference import PRECISION as THERMO_PRECISION
 
@@ -109,7 +110,7 @@ def neutrino_settings(name: str) -> dict[str, Any]:
 
 def neutrinos(name: str) -> dict[str, np.ndarray]:
     """Spectra at every STEP-th multipole, P(k), derived numbers."""
-    run = ref.cached("spectra", neutrino_settings(name), ref.spectra)
+    run = finished.cached("spectra", neutrino_settings(name), ref.spectra)
     ell = np.arange(2, NEUTRINO_L_MAX + 1, NEUTRINO_STEP)
     out = {"ell": ell, "k": run["k"][::5], "z": run["z"]}
     out |= {f"lensed_{x}": run[f"lensed_{x}"][ell] for x in ("tt", "te", "ee", "pp")}
@@ -122,16 +123,16 @@ def main() -> None:
     """Run what is missing and write the file."""
     points = shooting_points()
     settings = [dict(zip(SHOOTING_VARIED, p.tolist(), strict=True)) | SHOOTING_FIXED for p in points]
-    found = [ref.cached("shooting", s, shooting) for s in settings]
+    found = [finished.cached("shooting", s, shooting) for s in settings]
     out = {"shooting/points": points} | camb_angles()
     out |= {f"shooting/{x}": np.array([f[x] for f in found]) for x in ("h", "theta_s_100")}
-    found = ref.cached("growth", growth_settings(), growth)
+    found = finished.cached("growth", growth_settings(), growth)
     unread = ("d_g", "d_ur", "t_")
     out |= {key: v for key, v in found.items() if not key.startswith(tuple(f"transfer/{name}" for name in unread))}
     for name in NEUTRINOS:
         out |= neutrinos(name)
     header = dict(
-        classy=ref.class_version(), date=datetime.date.today().isoformat(), shooting=settings,
+        classy=finished.class_version(), date=datetime.date.today().isoformat(), shooting=settings,
         growth=growth_settings(), neutrinos={name: neutrino_settings(name) for name in NEUTRINOS},
         camb=[CAMB_POINTS, CAMB_FIXED],
     )  # fmt: skip

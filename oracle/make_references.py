@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.compare import compare_spectra
 from oracle.files import save_npz, write_json
 from oracle.stages import background_settings, compute_background, stage_settings, stages
@@ -69,10 +70,10 @@ def convergence(cache: Path | None, run: bool) -> dict[str, Any]:
     report = {}
     for name in STAGE_POINTS:
         settings = ref.class_settings(ref.POINTS[name], "tighter")
-        if not run and not ref.cache_path("spectra", settings, cache).exists():
+        if not run and not finished.cache_path("spectra", settings, cache).exists():
             continue
-        tighter = ref.cached("spectra", settings, ref.spectra, cache)
-        now = ref.cached("spectra", ref.table_settings(name), ref.spectra, cache)
+        tighter = finished.cached("spectra", settings, ref.spectra, cache)
+        now = finished.cached("spectra", ref.table_settings(name), ref.spectra, cache)
         report[name] = {"against": settings, "errors": compare_spectra(now, tighter, ref.L_MAX)}
     return report
 
@@ -81,7 +82,7 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
     """Computes what the cache lacks, writes the tables of the points and updates the manifest."""
 
     def available(kind: str, settings: dict[str, Any]) -> bool:
-        return not only_cached or ref.cache_path(kind, settings, cache).exists()
+        return not only_cached or finished.cache_path(kind, settings, cache).exists()
 
     path = folder / ref.MANIFEST
     old = json.loads(path.read_text()) if path.exists() else {"files": {}}
@@ -91,12 +92,12 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
         settings = ref.table_settings(name)
         base_settings = ref.class_settings(ref.FIDUCIAL, ref.table_precision(name))  # a variation's ratio is to this
         if available("spectra", settings) and (name in STAGE_POINTS or available("spectra", base_settings)):
-            result = ref.cached("spectra", settings, ref.spectra, cache)
+            result = finished.cached("spectra", settings, ref.spectra, cache)
             if name in STAGE_POINTS:
                 _write(folder, f"spectra_{name}", pack_full(result), settings, entries)
             else:
-                base = ref.cached("spectra", base_settings, ref.spectra, cache)
-                extra = ref.cached("background", background_settings(point), compute_background, cache)
+                base = finished.cached("spectra", base_settings, ref.spectra, cache)
+                extra = finished.cached("background", background_settings(point), compute_background, cache)
                 _write(folder, f"spectra_{name}", pack_variation(result, base) | extra, settings, entries)
                 entries[f"spectra_{name}.npz"]["thermodynamics_settings"] = background_settings(point)
         if name in STAGE_POINTS and available("stages", stage_settings(point)):
@@ -105,7 +106,7 @@ def make(points: list[str], folder: Path, cache: Path | None, with_convergence: 
     measured = old.get("convergence", {}) | convergence(cache, with_convergence)
     content = {
         "made_by": "python -m oracle.make_references",
-        "class_version": ref.class_version(),
+        "class_version": finished.class_version(),
         "points": {name: ref.POINTS[name] for name in ref.POINTS},
         "files": {k: entries[k] for k in sorted(entries)},
         "convergence": measured,

@@ -27,6 +27,7 @@ from boltzax.spectra.nonlinear.hmcode import LOG10_T_AGN, hmcode
 from boltzax.spectra.nonlinear.linear import LinearPower, epoch
 from oracle import codes
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.docs import DOCS, update_docs
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
@@ -65,7 +66,7 @@ def class_power(point: str, method: str, precise: bool) -> dict[str, np.ndarray]
         settings.pop(name, None)
     settings |= METHODS[method] | {"output": "mPk", "P_k_max_1/Mpc": 12.0 if precise else 40.0, "z_max_pk": 3.5}
     settings.pop("z_pk", None)
-    return ref.cached("nonlinear", settings, _class_power)
+    return finished.cached("nonlinear", settings, _class_power)
 
 
 def _class_power(settings) -> dict[str, np.ndarray]:
@@ -98,7 +99,7 @@ def class_lensing(point: str, method: str | None) -> np.ndarray:
             code.struct_cleanup()
             code.empty()
 
-    return ref.cached("nonlinear_pp", settings, run)["pp"]
+    return finished.cached("nonlinear_pp", settings, run)["pp"]
 
 
 def camb_power(point: str, method: str) -> dict[str, np.ndarray]:
@@ -122,7 +123,7 @@ def camb_power(point: str, method: str) -> dict[str, np.ndarray]:
         return out | {"k": k}
 
     settings = codes._camb_settings(ref.POINTS[point]) | {"version": CAMB_NAMES[method]}
-    return ref.cached("nonlinear_camb", settings, run, version=str(camb.__version__))
+    return finished.cached("nonlinear_camb", settings, run, version=str(camb.__version__))
 
 
 # -- boltzax -----------------------------------------------------------------------------------------------------------
@@ -247,9 +248,9 @@ def write_table() -> None:
     linear = class_lensing("massless", None)
     for method in NONLINEAR:
         arrays[f"pp/{method}"] = (class_lensing("massless", method)[2:] / linear[2:]).astype(np.float32)
-    note = {"code": "classy " + ref.class_version(), "made_by": "python -m oracle.nonlinear --write-table", "z": Z,
+    note = {"code": "classy " + finished.class_version(), "made_by": "python -m oracle.nonlinear --write-table", "z": Z,
             "methods": METHODS, "lensing": LENSING, "P_k_max_1/Mpc": {"P(k)": 40.0, "lensing": 300.0}}  # fmt: skip
-    save_npz(TABLE, {**arrays, "manifest": np.array(json.dumps(note | {"sha256": ref.content_hash(arrays)}))})
+    save_npz(TABLE, {**arrays, "manifest": np.array(json.dumps(note | {"sha256": finished.content_hash(arrays)}))})
     print(f"{TABLE}: {TABLE.stat().st_size} bytes")
 
 

@@ -20,6 +20,7 @@ from boltzax.grids import make_grid
 from boltzax.perturbations.layout import layout
 from oracle import feeding
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.compare import cl_error
 
 K_TARGETS = (1e-3, 0.01, 0.05, 0.1, 0.2)  # wavenumbers of the perturbations [1/Mpc]: the solved modes nearest to them
@@ -140,7 +141,7 @@ def class_run(
     k_output = tuple(float(k[i]) for i in chosen_modes(programs.grid, tau_0))
     y_max = float(programs.grid.y_modes[programs.grid.n_cmb - 1])
     settings = feeding.settings(point, programs.outputs.l_max, programs.outputs.k_max, y_max, k_output)
-    return ref.cached("pipeline", settings | (changes or {}), feeding.class_stages)
+    return finished.cached("pipeline", settings | (changes or {}), feeding.class_stages)
 
 
 def compare(point: Mapping[str, Any], programs: Programs, stages: Mapping[str, np.ndarray]) -> list[Curve]:

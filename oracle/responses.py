@@ -25,6 +25,7 @@ import boltzax
 from boltzax.fluids import EarlyDarkEnergy, InteractingRadiation
 from oracle import codes
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
@@ -112,7 +113,7 @@ def response(now: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, np.n
 
 def load() -> dict[str, dict[str, np.ndarray]]:
     """{case: {quantity: response}} of the committed table, its hash checked."""
-    arrays = ref.load_run(PATH)
+    arrays = finished.load_run(PATH)
     return {case: {q: arrays[f"{case}_{q}"] for q in QUANTITIES} for case in TITLES if f"{case}_tt" in arrays}
 
 
@@ -128,7 +129,7 @@ def class_settings(name: str | None) -> dict[str, Any]:
         theirs, plain = cosmology(name).to_classy(), cosmology(None).to_classy()
         settings |= {key: value for key, value in theirs.items() if value != plain.get(key)}
     settings |= _CURVED if "Omega_k" in settings else {}
-    return settings | (_EARLY_START if name == "ad" or ("ic" in settings and "," in settings["ic"]) else {})
+    return settings | (_EARLY_START if name == "ad" or "," in settings.get("ic", "") else {})
 
 
 def of_class(settings: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -175,15 +176,15 @@ def make(names: list[str]) -> None:
         arrays |= {f"{case}_{q}": v for case, found in load().items() for q, v in found.items() if case not in names}
     settings = {str(name): class_settings(name) for name in (None, "ad", *(t for t in TITLES if t != "early"))}
     needed = ("None", "ad", *names)
-    runs = {name: ref.cached("response", given, of_class) for name, given in settings.items() if name in needed}
+    runs = {name: finished.cached("response", given, of_class) for name, given in settings.items() if name in needed}
     for name in names:
         if name == "early":
             found = response(of_camb(True), of_camb(False))
         else:
             found = response(runs[name], runs["ad" if "," in settings[name]["ic"] else "None"])
         arrays |= {f"{name}_{quantity}": value for quantity, value in found.items()}
-    made = {"class": ref.class_version(), "made": datetime.now(UTC).date().isoformat(), "class_settings": settings}
-    made |= {"camb": EARLY, "sha256": ref.content_hash(arrays)}
+    made = {"class": finished.class_version(), "made": datetime.now(UTC).date().isoformat(), "class_settings": settings}
+    made |= {"camb": EARLY, "sha256": finished.content_hash(arrays)}
     save_npz(PATH, {**arrays, "provenance": np.array(json.dumps(made))})
     print(f"{PATH.name}: {PATH.stat().st_size / 1024:.0f} kB")
 

@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from oracle.reference import NCDM_PRECISION, POINTS, PRECISION, cached, class_parameters, run_class
+from oracle.reference import NCDM_PRECISION, POINTS, PRECISION, class_parameters, run_class
+from oracle.runs import cached
 
 K_OUTPUT = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 1.0)  # [1/Mpc]
 N_TIMES = 200

@@ -8,6 +8,7 @@ import pytest
 from oracle import __main__ as command_line
 from oracle import codes, criterion, gate, prior, workers
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.errors import LABELS
 
 CRITERIA = Path(criterion.__file__).parent / "criteria"
@@ -43,7 +44,7 @@ def run(tmp_path, monkeypatch):
     """run(text, boltzax): exit code and verdict of the gate for a criterion, with a function in boltzax's place."""
     monkeypatch.setattr(workers, "run", in_process)
     monkeypatch.setattr(codes, "require", lambda name: None)
-    monkeypatch.setattr(ref, "class_version", lambda: "none")
+    monkeypatch.setattr(finished, "class_version", lambda: "none")
     monkeypatch.setattr(codes, "reference", lambda point, l_max: flat())
 
     def go(text=TEXT, boltzax=lambda point, l_max: flat()):

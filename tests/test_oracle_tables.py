@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from oracle import reference as ref
+from oracle import runs as finished
 from oracle.files import save_npz
 
 
@@ -28,7 +29,7 @@ def test_changed_table_raises(tmp_path):
     table = ref.load_stages("massless")
     table["bg_H"] = table["bg_H"] * (1 + 1e-12)
     save_npz(tmp_path / "stages_massless.npz", table)
-    with pytest.raises(ref.ReferenceError, match="does not match the hash"):
+    with pytest.raises(finished.ReferenceError, match="does not match the hash"):
         ref.load_stages("massless", tmp_path)
-    with pytest.raises(ref.ReferenceError, match="no reference table"):
+    with pytest.raises(finished.ReferenceError, match="no reference table"):
         ref.load_stages("fiducial", tmp_path)

@@ -6,7 +6,7 @@ l(l+1) j_l / z^2, z = k (tau_0 - tau):
     Delta_T = int [S_T + (3/2) l(l+1) S_P / z^2] j_l dtau,    Delta_E = (3/2) sqrt((l+2)!/(l-2)!) int S_P / z^2 j_l dtau
 
 with S_P = g Pi / 8. In curved space j_l is Phi_l(chi) (`boltzax.projection.hyperspherical`), 1/z is cot_K(chi)/k or
-1/(k S_K(chi)), and Pi is divided by s_2 (Lesgourgues & Tram 2014, arXiv:1312.2697, sec. 4.2). All slopes come from the
+1/(k S_K(chi)), and Pi is divided by s_2 (Lesgourgues & Tram 2014, arXiv:1312.2697). All slopes come from the
 solution's own right-hand side.
 """
 

@@ -67,7 +67,8 @@ def test_no_lie_of_many_is_believed(toy, seed):
 def killed_run(toy, kills, seed):
     """A run whose harness is killed at random moments ends as if it had not been."""
     draw = random.Random(seed)
-    toy.acts(*[f"slow 0.4 {min(2 + i // 2, 8)}" for i in range(kills)], "finish 9")
+    # twice as many as kills: however slow the machine, work is left when the last kill comes
+    toy.acts(*[f"slow 0.4 {min(2 + i // 4, 8)}" for i in range(2 * kills)], "finish 9")
     (toy.top / "harness.toml").write_text(FILES["harness.toml"].replace("unmoved = 4", "unmoved = 100"))
     git(toy.top, "commit", "-q", "-a", "-m", "No stall")
     command = toy.run_arguments("--max-iterations", "100")

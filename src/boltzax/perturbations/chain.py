@@ -64,17 +64,6 @@ def rest(group: Group, lanes: int) -> Tail:
     return Tail(jnp.zeros((len(_ELL), rows, lanes)), jnp.zeros((2, len(group.lam), rows, lanes)))
 
 
-def _inverse(m):
-    """Inverse of matrices [3, 3, ...] by cofactors."""
-
-    def cofactor(i, j):
-        (a, b), (c, d) = ((i + 1) % 3, (i + 2) % 3), ((j + 1) % 3, (j + 2) % 3)
-        return m[a, c] * m[b, d] - m[a, d] * m[b, c]
-
-    rows = jnp.stack([jnp.stack([cofactor(j, i) for j in range(3)]) for i in range(3)])
-    return rows / sum(m[0, j] * rows[j, 0] for j in range(3))
-
-
 def respond(group: Group, gk, damping, s) -> Response:
     """Response of the tails of a group; gk, damping [3, rows, lanes] (times the step), s as in `couplings`."""
     c = couplings(gk, s)
@@ -82,7 +71,7 @@ def respond(group: Group, gk, damping, s) -> Response:
     diagonal = jnp.asarray(SLOPE)[:, :, None, None] + damping[:, None] * np.eye(3)[:, :, None, None]
     above, into, inverse = tails.echo(group, modes), c.drive, []
     for i in reversed(range(len(_ELL))):
-        above = _inverse(diagonal + c.down[i][:, None] * above * into)
+        above = inverse(diagonal + c.down[i][:, None] * above * into)
         into = c.up[i]
         inverse.append(above)
     return Response(c, jnp.stack(inverse[::-1]), modes)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from boltzax.numerics.fusion import settle
 from boltzax.numerics.radau import FROM_START, MATRIX, NODES, SLOPE
-from boltzax.numerics.small import apply, product
+from boltzax.numerics.small import apply, inverse, product
 from boltzax.perturbations import tails
 from boltzax.perturbations.kernels import INTENSITY, POLARISATION, exponentials
 from boltzax.perturbations.layout import Group
@@ -120,18 +120,6 @@ def _groups(p) -> _Groups:
     return _Groups(group(INTENSITY, max(p.n_tail - 2, 3)), group(POLARISATION, p.n_tail))
 
 
-def _inverse(m):
-    """Inverse of matrices [3, 3, ...] by cofactors."""
-
-    def cofactor(i, j):
-        (a, b), (c, d) = ((i + 1) % 3, (i + 2) % 3), ((j + 1) % 3, (j + 2) % 3)
-        return m[a, c] * m[b, d] - m[a, d] * m[b, c]
-
-    rows = [[cofactor(j, i) for j in range(3)] for i in range(3)]
-    determinant = sum(m[0, j] * rows[j][0] for j in range(3))
-    return jnp.stack([jnp.stack(row) for row in rows]) / determinant
-
-
 def _factor(groups: _Groups, background, medium, k, dtau) -> _Factors:
     """k, dtau [lanes]; medium: ln a, ln aH, ln kappa' at the nodes [3, 3, lanes]."""
     a, aH, kappa_prime = jnp.exp(medium)
@@ -145,7 +133,7 @@ def _factor(groups: _Groups, background, medium, k, dtau) -> _Factors:
         tails.echo(g, r)[:, :, 0]
         for g, r in ((groups.intensity, intensity), (groups.polarisation, polarisation), (groups.intensity, neutrinos))
     )
-    psi = _inverse(wide(np.eye(3)) - (1.5 * e_g + e_p) * damping)
+    psi = inverse(wide(np.eye(3)) - (1.5 * e_g + e_p) * damping)
     psi_of_p = 1.5 * dtau * product(psi, e_g)
     relativistic = background.rho_ur / a**2
     if background.M_ncdm.shape[0]:
@@ -155,7 +143,7 @@ def _factor(groups: _Groups, background, medium, k, dtau) -> _Factors:
     matrix = wide(SLOPE) + wide(np.eye(3)) * (2.0 * aH * dtau) + wide(MATRIX) * (k * dtau) ** 2
     matrix = matrix + drive[0][:, None] * photons + drive[1][:, None] * dtau * e_n
     return _Factors(
-        intensity, polarisation, neutrinos, damping, drive, e_g, psi, psi_of_p, _inverse(matrix)
+        intensity, polarisation, neutrinos, damping, drive, e_g, psi, psi_of_p, inverse(matrix)
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Line of sight in curved space: C_l^XY = 4 pi int q dq / k^2 P_R(k) Delta_l^X Delta_l^Y, k^2 = q^2 - K.
 
-Lesgourgues & Tram (2014, arXiv:1312.2697), sec. 4. Three parts, each faded into the next by a smooth weight of q:
+Lesgourgues & Tram (2014, arXiv:1312.2697). Three parts, each faded into the next by a smooth weight of q:
 
 - in closed space nu = q / sqrt(K) = 3, 4, 5, ...: the first of them as a sum (of what is smooth in nu the integral is
   the sum, up to terms that are exponentially small), with exact radial functions (`hyperspherical.py`);
