@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from boltzax.numerics.radau import FROM_START, SLOPE
-from boltzax.numerics.small import apply
+from boltzax.numerics.small import apply, inverse
 from boltzax.perturbations import tails
 from boltzax.perturbations.layout import LAST, Group
 
@@ -69,12 +69,12 @@ def respond(group: Group, gk, damping, s) -> Response:
     c = couplings(gk, s)
     modes = tails.respond(group, c.speed, damping)
     diagonal = jnp.asarray(SLOPE)[:, :, None, None] + damping[:, None] * np.eye(3)[:, :, None, None]
-    above, into, inverse = tails.echo(group, modes), c.drive, []
+    above, into, found = tails.echo(group, modes), c.drive, []
     for i in reversed(range(len(_ELL))):
         above = inverse(diagonal + c.down[i][:, None] * above * into)
         into = c.up[i]
-        inverse.append(above)
-    return Response(c, jnp.stack(inverse[::-1]), modes)
+        found.append(above)
+    return Response(c, jnp.stack(found[::-1]), modes)
 
 
 def echo(group: Group, r: Response):
