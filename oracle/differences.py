@@ -185,10 +185,14 @@ def of_boltzax(programs: Programs, x: np.ndarray, parameter: str, levels: int = 
     return central_differences(programs.value, x, np.eye(x.size)[i], first_step(parameter, x[i], 0.5), levels)
 
 
-def class_settings(x: np.ndarray, precision: str) -> dict[str, Any]:
-    """CLASS inputs at a vector of PARAMETERS; precision: "reference" or "variation" (`oracle.reference`)."""
+def class_settings(x: np.ndarray, precision: str, parameter: str = "") -> dict[str, Any]:
+    """CLASS inputs at a vector of PARAMETERS; precision: "reference" or "variation" (`oracle.reference`).
+
+    Differences by the mass of neutrinos are made without CLASS's fluid of them: it moves them by 2e-2.
+    """
     point = dict(ref.FIDUCIAL) | {"m_ncdm": (float(x[PARAMETERS.index("m_ncdm")]),)}
-    return ref.class_settings(point, precision) | cosmology(x).to_classy()
+    without_fluid = ref.POINT_NCDM if parameter == "m_ncdm" else {}
+    return ref.class_settings(point, precision) | without_fluid | cosmology(x).to_classy()
 
 
 def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables:
@@ -234,7 +238,7 @@ def of_class(
     k = wavenumbers(outputs.k_max)
 
     def f(y):
-        found = class_observables(class_settings(y, precision), k)
+        found = class_observables(class_settings(y, precision, parameter), k)
         spectra = ("lensed_", "unlensed_")
         return {name: v[: outputs.l_max + 1] if name.startswith(spectra) else v for name, v in found.items()}
 

@@ -61,8 +61,7 @@ def make_grid(p, outputs) -> Grid:
     y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
     chebyshev = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
     y_top = outputs.k_max * TAU_0 * 1.1
-    n_high = max(int(np.ceil(np.log(y_top / y_max) * p.k_per_efold)), 0)
-    y_modes = np.concatenate([chebyshev, y_max * np.exp(np.arange(1, n_high + 1) / p.k_per_efold)])
+    y_modes = np.concatenate([chebyshev, _modes_above(y_max, y_top, 1.0 / p.k_per_efold)])
     x, x_weight = _time_nodes(p, y_max)
     x_late = np.linspace(0.15, 1.0, 52)
     y, y_weight = _fine_wavenumbers(p, y_max)
@@ -142,6 +141,17 @@ def _chebyshev_modes(n, y_min, y_max):
     nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)[::-1]
     lo, hi = mode_coordinate(y_min), mode_coordinate(y_max)
     return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0)
+
+
+def _modes_above(y_max, y_top, widest, first=0.04, growth=1.15):
+    """Modes from y_max to y_top or a little beyond, their spacing in ln y growing from `first` to `widest`.
+
+    The last acoustic oscillations of P(k), 1e-3 of it at y_max, are still to be resolved where the spacing grows.
+    """
+    steps = []
+    while sum(steps) < np.log(y_top / y_max):
+        steps.append(min(first * growth ** len(steps), widest))
+    return y_max * np.exp(np.cumsum(steps))
 
 
 def _uncrowded(y, gap=0.025):
