@@ -215,7 +215,7 @@ class Class:
     def Om_m(self, z: Any) -> Any:
         """Density of baryons, cold dark matter and massive neutrinos over critical at z."""
         bg, a = self.results.background, 1.0 / (1.0 + np.asarray(z, dtype=float))
-        rho = (bg.rho_b + bg.rho_cdm) / a**3
+        rho = bg.rho_b / a**3 + bg.rho_cold(jnp.asarray(a))
         if bg.M_ncdm.shape[0]:
             rho = rho + bg.rho_ncdm(jnp.asarray(a))[0].sum(-1)
         return _plain(rho / bg.hubble(np.log(a)) ** 2)

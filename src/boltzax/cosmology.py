@@ -187,7 +187,7 @@ class Cosmology(eqx.Module):
             value = values[name]
             is_text = value is None or isinstance(value, str)
             setattr(self, name, value if is_text else jnp.asarray(value, dtype=jnp.float64))
-        resolution.check_curved(self)
+        resolution.check_combinations(self)
 
     # -- derived -----------------------------------------------------------------------------------------------------
 

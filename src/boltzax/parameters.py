@@ -118,9 +118,18 @@ GROUPS = (
 )
 NOT_IMPLEMENTED = (
     "sigma8 S8 Omega_Lambda Omega_fld Omega_scf "
-    "ksi_ncdm Omega_ur omega_ur Omega_g omega_g Omega_dcdmdr Gamma_dcdm "
+    "ksi_ncdm Omega_ur omega_ur Omega_g omega_g Omega_dcdmdr omega_dcdmdr "
     "Omega_idm Omega_idr reio_parametrization varying_fundamental_constants DM_decay_fraction DM_decay_Gamma"
 ).split()
+#: parameters of `boltzax.fluids`, by the species that takes them
+OF_FLUIDS = {
+    "Gamma_dcdm": "DecayingDarkMatter",
+    "omega_ini_dcdm": "DecayingDarkMatter",
+    "N_idr": "InteractingRadiation",
+    "fde_zc": "EarlyDarkEnergy",
+    "z_c": "EarlyDarkEnergy",
+    "theta_i": "EarlyDarkEnergy",
+}
 DEFAULTS = {
     "h": 0.6736,
     "omega_b": 0.02237,

@@ -27,6 +27,7 @@ from boltzax.parameters import (
     N_EFF_MASSLESS,
     N_UR_ONE_MASSIVE,
     NOT_IMPLEMENTED,
+    OF_FLUIDS,
     PARAMETERS,
     POWER_LAW,
     SPELLINGS,
@@ -55,6 +56,9 @@ def merge(arguments: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any
         known = SPELLINGS.get(name, name)
         if known in merged:
             raise ConflictingParametersError(f"'{name}' and '{known}' are the same parameter: give one of them")
+        if known in OF_FLUIDS:
+            kind = f"boltzax.fluids.{OF_FLUIDS[known]}"
+            raise NotImplementedParameterError(f"'{name}' belongs to a species: give fluids=({kind}(...),)")
         if known in NOT_IMPLEMENTED:
             raise NotImplementedParameterError(
                 f"parameter '{name}' is not available: docs/parameters.md lists what is, docs/features.md the physics"
@@ -104,8 +108,14 @@ def resolve(given: dict[str, Any], closed: bool = True) -> dict[str, Any]:
     return values
 
 
-def check_curved(cosmo: Any) -> None:
-    """Raise NotImplementedParameterError, by name, on what cannot be combined with Omega_k."""
+def check_combinations(cosmo: Any) -> None:
+    """Raise NotImplementedParameterError, by name, on what cannot be combined with Omega_k or with a fluid."""
+    for fluid in cosmo.fluids:
+        if fluid.alone and (len(cosmo.fluids) > 1 or cosmo.cs2_fld is not None):
+            raise NotImplementedParameterError(
+                f"{type(fluid).__name__} cannot be combined with another fluid, nor with w0_fld, w_fld or cs2_fld: "
+                "give one of them"
+            )
     if cosmo.Omega_k is None:
         return
     others = {"r": cosmo.r is not None, "isocurvature": cosmo.isocurvature, "fluids": cosmo.fluids}

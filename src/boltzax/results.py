@@ -157,7 +157,7 @@ def derived(cosmo, background, thermo, matter: MatterPower) -> Derived:
     bg, th = background, thermo
     H2 = bg.H0**2
     ncdm = bg.rho_ncdm(jnp.ones(()))[0].sum() if bg.M_ncdm.shape[0] else 0.0
-    Omega_m, sigma8 = (bg.rho_b + bg.rho_cdm + ncdm) / H2, sigma_R(power, cosmo.h)
+    Omega_m, sigma8 = (bg.rho_b + bg.rho_cold(jnp.ones(())) + ncdm) / H2, sigma_R(power, cosmo.h)
     return Derived(
         sigma8=sigma8,
         S8=sigma8 * jnp.sqrt(Omega_m / 0.3),

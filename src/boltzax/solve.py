@@ -110,7 +110,9 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
     matter = matter_power(grid, bg, src)
     lensing = src
     if outputs.nonlinear is not None:
-        for name, given in (("isocurvature", cosmo.isocurvature), ("Omega_k", cosmo.Omega_k is not None)):
+        others = {"isocurvature": cosmo.isocurvature, "Omega_k": cosmo.Omega_k is not None}
+        others |= {type(fluid).__name__: fluid.alone for fluid in cosmo.fluids}
+        for name, given in others.items():
             if given:
                 raise NotImplementedParameterError(f"Outputs(nonlinear=...) and {name} cannot be combined")
         factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)

@@ -87,7 +87,7 @@ def _matter(background, a, aH, k, out: Trajectory):
     """Density contrasts of all matter (b, cdm, ncdm) and of b + cdm, in the frame comoving with each; of ncdm alone, in
     synchronous gauge."""
     _, delta_cdm, delta_b, theta_b = jnp.moveaxis(out.fluid, 1, 0)
-    rho_b, rho_c = background.rho_b / a, background.rho_cdm / a
+    rho_b, rho_c = background.rho_b / a, a**2 * background.rho_cold(a)
     delta_rho = rho_b * delta_b + rho_c * delta_cdm
     momentum = rho_b * theta_b
     rho = rho_b + rho_c

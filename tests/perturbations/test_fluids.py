@@ -8,7 +8,7 @@ from tests.perturbations.test_step import random_state
 
 import boltzax
 from boltzax.background import background
-from boltzax.fluids import CPL, PPF, EarlyDarkEnergy, InteractingRadiation, SoundSpeed
+from boltzax.fluids import CPL, PPF, DecayingDarkMatter, EarlyDarkEnergy, InteractingRadiation, SoundSpeed
 from boltzax.numerics.radau import FROM_START, NODES, SLOPE
 from boltzax.perturbations import tails
 from boltzax.perturbations.equations import Contents, Medium, coefficients, slopes
@@ -22,6 +22,7 @@ CASES = {
     "ppf": boltzax.Cosmology(m_ncdm=(), w0_fld=-0.9, wa_fld=-0.4),
     "sound speed": boltzax.Cosmology(m_ncdm=(), w0_fld=-0.8, wa_fld=0.1, cs2_fld=0.5, use_ppf="no"),
     "all": boltzax.Cosmology(m_ncdm=(), w0_fld=-1.1, fluids=(EARLY, RADIATION)),
+    "decaying": boltzax.Cosmology(m_ncdm=(), omega_cdm=0.07, fluids=(DecayingDarkMatter(20.0, 0.05),)),
 }
 
 

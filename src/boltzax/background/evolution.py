@@ -61,6 +61,15 @@ class Background(eqx.Module):
         """rho a^4 of all radiation long before equality [1/Mpc^2]."""
         return self.rho_g + self.early_streaming + sum(fluid.early_radiation() for fluid in self.fluids)
 
+    @property
+    def early_cold(self) -> Float[Array, ""]:
+        """rho a^3 of all cold dark matter long before equality [1/Mpc^2]."""
+        return self.rho_cdm + sum(fluid.early_cold() for fluid in self.fluids)
+
+    def rho_cold(self, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Density of all cold dark matter at scale factor a [1/Mpc^2]."""
+        return sum((fluid.rho_cold(a) for fluid in self.fluids), self.rho_cdm / a**3)
+
     def hubble(self, ln_a: Float[Array, "*s"]) -> Float[Array, "*s"]:
         """Expansion rate H [1/Mpc] in cosmic time."""
         a = jnp.exp(jnp.asarray(ln_a))

@@ -22,14 +22,14 @@ def growth(bg) -> UniformTable:
     step = -LN_A_START / _STEPS
     ln_a = np.linspace(LN_A_START, 0.0, 2 * _STEPS + 1)
     a, aH = np.exp(ln_a), np.exp(ln_a) * bg.hubble(jnp.asarray(ln_a))
-    matter = bg.rho_b + bg.rho_cdm
+    matter = bg.rho_b + a**3 * bg.rho_cold(jnp.asarray(a))
     rates = jnp.stack([1.0 / (a * aH), 1.5 * matter / aH], axis=-1)
 
     def advance(v, rate):
         new = runge_kutta.step(lambda v, rate: rate * v[::-1], v, rate, step)
         return new, new
 
-    y = matter * a[0] / bg.early_radiation
+    y = matter[0] * a[0] / bg.early_radiation
     start = jnp.stack([1.0 + 1.5 * y, a[0] * aH[0] * 1.5 * y]) * a[0] / (1.5 * y)
     _, rest = jax.lax.scan(advance, start, jnp.stack([rates[:-2:2], rates[1::2], rates[2::2]], axis=1))
     D, flow = jnp.concatenate([start[None], rest]).T

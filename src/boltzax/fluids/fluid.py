@@ -53,6 +53,8 @@ class Fluid(eqx.Module):
     """
 
     functions: ClassVar[tuple[str, ...]] = ()
+    alone: ClassVar[bool] = False  # its density depends on that of all others: no second fluid, no dark energy
+    sheared: ClassVar[bool] = False  # whether `shear` is to be asked
 
     @property
     @abstractmethod
@@ -73,7 +75,11 @@ class Fluid(eqx.Module):
 
     @abstractmethod
     def stress(self, k, t: Instant, v: tuple, metric: Metric) -> tuple:
-        """a^2 delta rho and a^2 (rho + P) theta of the fluid; it has no shear."""
+        """a^2 delta rho and a^2 (rho + P) theta of the fluid."""
+
+    def shear(self, t: Instant, v: tuple) -> tuple:
+        """a^2 (rho + P) sigma, and its d/dtau at fixed v; linear in v. Asked where `sheared` is true."""
+        raise NotImplementedError
 
     def fixed(self, background: Any) -> "Fluid":
         """The fluid once the densities of photons, neutrinos, baryons and cold dark matter, in `background`, are known.
@@ -93,3 +99,11 @@ class Fluid(eqx.Module):
     def early_radiation(self) -> Float[Array, ""]:
         """rho a^4 long before equality [1/Mpc^2], where the fluid counts as radiation."""
         return jnp.zeros(())
+
+    def early_cold(self) -> Float[Array, ""]:
+        """rho a^3 long before equality [1/Mpc^2] of what moves with cold dark matter."""
+        return jnp.zeros(())
+
+    def rho_cold(self, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """The part of the density that moves with cold dark matter, and counts as it [1/Mpc^2]."""
+        return jnp.zeros_like(a)

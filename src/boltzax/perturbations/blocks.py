@@ -17,13 +17,15 @@ class Block(NamedTuple):
     """Matrices of a fluid of n unknowns at the nodes of a step.
 
     own [n, n, 3, lanes], driven [n, 2, 3, lanes]: slopes times dtau by the unknowns and by h', eta'; read
-    [2, n, 3, lanes], direct [2, 2, 3, lanes]: a^2 delta rho and a^2 (rho+P) theta / k by the same.
+    [2, n, 3, lanes], direct [2, 2, 3, lanes]: a^2 delta rho and a^2 (rho+P) theta / k by the same. shear [2, n, lanes]:
+    a^2 (rho+P) sigma by the unknowns at the end of the step, and the slope of that; None without shear.
     """
 
     own: jnp.ndarray
     driven: jnp.ndarray
     read: jnp.ndarray
     direct: jnp.ndarray
+    shear: jnp.ndarray | None = None
 
 
 def block(fluid: Fluid, k, dtau, t: Instant) -> Block:
@@ -37,7 +39,11 @@ def block(fluid: Fluid, k, dtau, t: Instant) -> Block:
         density, momentum = fluid.stress(*arguments)
         columns.append((rows, jnp.stack([zero + density, zero + momentum / k])))
     slopes, stress = (jnp.stack(part, axis=1) for part in zip(*columns, strict=True))
-    return Block(slopes[:, :n], slopes[:, n:], stress[:, :n], stress[:, n:])
+    shear = None
+    if fluid.sheared:
+        units = [fluid.shear(t, tuple(zero + u for u in unit)) for unit in np.eye(n)]
+        shear = jnp.stack([jnp.stack([(zero + v)[-1] for v in pair]) for pair in units], axis=1)
+    return Block(slopes[:, :n], slopes[:, n:], stress[:, :n], stress[:, n:], shear)
 
 
 def matrix(b: Block):

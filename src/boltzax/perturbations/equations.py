@@ -21,7 +21,7 @@ from boltzax.perturbations.species.photons import TEMPERATURE as F
 
 class Contents(NamedTuple):
     """What the equations read of the background: densities today times their scaling [1/Mpc^2], masses, tau_0 [Mpc],
-    radiation long before equality, fluids, curvature [1/Mpc^2] (None: flat)."""
+    radiation and cold dark matter long before equality, fluids, curvature [1/Mpc^2] (None: flat)."""
 
     rho_g: jnp.ndarray
     rho_ur: jnp.ndarray
@@ -32,6 +32,7 @@ class Contents(NamedTuple):
     tau_0: jnp.ndarray
     early_streaming: jnp.ndarray
     early_radiation: jnp.ndarray
+    early_cold: jnp.ndarray
     fluids: tuple[Fluid, ...] = ()
     K: jnp.ndarray | None = None
 

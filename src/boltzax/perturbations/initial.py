@@ -124,13 +124,13 @@ def initial(lay: Layout, background, k, tau, mode: str = "ad"):
     lanes], and the unknowns [n, lanes] of each fluid. The tails are zero. mode: a key of `MODES`.
     """
     radiation = background.early_radiation
-    matter = background.rho_b + background.rho_cdm
+    matter = background.rho_b + background.early_cold
     w = matter / jnp.sqrt(radiation) * tau
     era = _Era(
         f_nu=background.early_streaming / radiation,
         f_g=background.rho_g / radiation,
         r_b=background.rho_b / matter,
-        r_c=background.rho_cdm / matter,
+        r_c=background.early_cold / matter,
         w=w,
         k=k,
         x=k * tau,

@@ -171,13 +171,20 @@ def _observe(c: Coefficients, begin: State, x: Core) -> Trajectory:
     x0, x1, x2 = x.low[:, 2]
     w_sigma, w_sigma_prime = c.w_sigma
     massive = slice(N_PHOTON + 1, None)
+    shear = (w_sigma * x2).sum(0)
+    shear_prime = (w_sigma * slope(x.low[2], begin.low[2]) + w_sigma_prime * x2).sum(0)
+    for b, v, start in zip(c.fluids, x.fluids, begin.fluids, strict=True):
+        if b.shear is not None:
+            weight, weight_prime = b.shear
+            shear = shear + (weight * v[:, 2]).sum(0)
+            shear_prime = shear_prime + (weight * slope(jnp.moveaxis(v, 1, 0), start) + weight_prime * v[:, 2]).sum(0)
     return Trajectory(
         fluid=x.fluid[:, 2],
         metric=x.border[:2, 2],
         f0=x0[F],
         pi=x2[F] + x0[G] + x2[G],
-        shear=(w_sigma * x2).sum(0),
-        shear_prime=(w_sigma * slope(x.low[2], begin.low[2]) + w_sigma_prime * x2).sum(0),
+        shear=shear,
+        shear_prime=shear_prime,
         delta_ncdm=(c.w0[2, massive] * x0[massive]).sum(0),
         theta_ncdm=(c.w1[2, massive] * x1[massive]).sum(0),
     )

@@ -162,16 +162,18 @@ def thermodynamics(cosmo, background, n_grid: int = 2876) -> Thermodynamics:
     Hydrogen: HyRec-2 (Lee & Ali-Haimoud 2020, arXiv:2007.14114) or RECFAST 1.5; helium: Switzer & Hirata as in
     HyRec-2, or RECFAST; reionization: Lewis (2008) as in CLASS; definitions of the epochs as in CLASS 3.4.
 
-    Arguments: cosmo with h, omega_b, omega_cdm, T_cmb [K], YHe (None: nucleosynthesis), tau_reio or z_reio (the other
+    Arguments: cosmo with h, omega_b, T_cmb [K], YHe (None: nucleosynthesis), tau_reio or z_reio (the other
     None), reionization_width, reionization_exponent, helium_fullreio_redshift, helium_fullreio_width, recombination;
-    background with hubble(ln_a), conformal_time(ln_a), sound_horizon(ln_a), N_eff, K; n_grid points in ln a from -11.5
-    to 0. Raises ParameterRangeError for a tau_reio or z_reio that cannot be had, or outside the helium table.
+    background with hubble(ln_a), conformal_time(ln_a), sound_horizon(ln_a), N_eff, K, early_cold; n_grid points in
+    ln a from -11.5 to 0. Raises ParameterRangeError for a tau_reio or z_reio that cannot be had, or outside the helium
+    table.
     """
     grid = _Grid(n_grid, cosmo.recombination)
     constants = atomic.Constants.of(cosmo)
     YHe = _helium_fraction(cosmo, background, constants)
     T_like = atomic.temperature(constants, cosmo.T_cmb)
-    swift = swift_departures(cosmo.omega_b + cosmo.omega_cdm, cosmo.omega_b, YHe, background.N_eff, T_like)
+    matter = cosmo.omega_b + background.early_cold / H0_UNIT**2
+    swift = swift_departures(matter, cosmo.omega_b, YHe, background.N_eff, T_like)
     f_He = YHe / (HE4_TO_H_MASS * (1.0 - YHe))
     n_H0, R_0 = _N_H_UNIT * cosmo.omega_b * (1.0 - YHe), 0.75 * cosmo.omega_b / (OMEGA_GAMMA_PER_T4 * cosmo.T_cmb**4)
     T_cmb = error_if(
