@@ -25,8 +25,9 @@ BOUNDS = {
     "alpha": (8e-5, 5.4e-4, 4e-4, 8e-7),
     "me": (1.1e-4, 6.4e-4, 4e-4, 8e-7),
     "annihilation": (1.1e-4, 5.8e-3, 1.5e-5, 4.6e-7),
-    "open": (1.2e-3, 1.3e-2, 1.5e-3, 1e-2),
-    "closed": (3.5e-3, 1.4e-2, 2.1e-3, 2.2e-4),
+    "decaying": (1.6e-4, 7.2e-4, 1.9e-4, 1e-4),
+    "open": (1.1e-3, 1.3e-2, 1.4e-3, 1e-2),
+    "closed": (3.6e-3, 1.4e-2, 2e-3, 2.2e-4),
 }
 LARGE = responses.K < 0.02  # 1/Mpc: beyond it the modes of SMALL are too few for acoustic oscillations
 

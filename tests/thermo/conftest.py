@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 
 import boltzax
 from boltzax.background import background
+from boltzax.constants import H0_UNIT
 from boltzax.errors import on_error_mode
 from boltzax.thermo import thermodynamics
 
@@ -24,13 +25,15 @@ class SplineBackground(eqx.Module):
     knots: jax.Array
     coefficients: jax.Array  # [4, n - 1, 3] of ln H, ln tau, ln r_s
     N_eff: jax.Array
+    early_cold: jax.Array  # density of cold dark matter [1/Mpc^2]
     K: None = None  # flat
 
     @classmethod
     def read(cls, table):
         values = np.stack([table[f"background_ln_{name}"] for name in ("H", "tau", "rs")], axis=-1)
         spline = CubicSpline(table["background_ln_a"], values)
-        return cls(jnp.asarray(spline.x), jnp.asarray(spline.c), jnp.asarray(table["background_N_eff"]))
+        cold = table["header"]["fiducial"]["omega_cdm"] * H0_UNIT**2
+        return cls(*map(jnp.asarray, (spline.x, spline.c, table["background_N_eff"], cold)))
 
     def _at(self, ln_a, field):
         i = jnp.clip(jnp.searchsorted(self.knots, ln_a, side="right") - 1, 0, self.knots.shape[0] - 2)
