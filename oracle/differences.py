@@ -223,12 +223,12 @@ def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables
 def wide_differences(f: Callable, x: np.ndarray, parameter: str, levels: int = 1) -> list[Any]:
     """Central differences of f by one parameter, from steps of two SIGMA: what is compared between codes.
 
-    Steps this large keep CLASS's numerical noise small beside the differences. A step that is more than two fifths of
-    the value, as that of a small mass, is followed by one of half its size, and the two are extrapolated.
+    Steps this large keep CLASS's numerical noise small beside the differences; what they leave of curvature is the same
+    on both sides, so they are not extrapolated. A small mass nearly vanishes on one side.
     """
     i = PARAMETERS.index(parameter)
-    step = first_step(parameter, x[i], 2.0)
-    return central_differences(f, x, np.eye(x.size)[i], step, levels + (step > 0.4 * x[i]))
+    step = min(2.0 * SIGMA[parameter], 0.9 * x[i])
+    return central_differences(f, x, np.eye(x.size)[i], step, levels)
 
 
 def of_class(

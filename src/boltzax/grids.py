@@ -143,15 +143,17 @@ def _chebyshev_modes(n, y_min, y_max):
     return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0)
 
 
-def _modes_above(y_max, y_top, widest, first=0.04, growth=1.15):
-    """Modes from y_max to y_top or a little beyond, their spacing in ln y growing from `first` to `widest`.
+def _modes_above(y_max, y_top, widest):
+    """Modes from y_max to y_top or a little beyond, at most `widest` apart in ln y.
 
-    The last acoustic oscillations of P(k), 1e-3 of it at y_max, are still to be resolved where the spacing grows.
+    They resolve the acoustic oscillations of P(k), of period 2 pi tau_0 / r_s ~ 600 in y, as far as these are not damped:
+    beyond y ~ 5000 they are less than 1e-3 of it.
     """
-    steps = []
-    while sum(steps) < np.log(y_top / y_max):
-        steps.append(min(first * growth ** len(steps), widest))
-    return y_max * np.exp(np.cumsum(steps))
+    modes, y = [], y_max
+    while y < y_top:
+        y = y * np.exp(min(110.0 / y * np.exp(min(y / 5800.0, 3.0) ** 2), widest))
+        modes.append(y)
+    return np.array(modes)
 
 
 def _uncrowded(y, gap=0.025):
