@@ -146,8 +146,8 @@ def _chebyshev_modes(n, y_min, y_max):
 def _modes_above(y_max, y_top, widest):
     """Modes from y_max to y_top or a little beyond, at most `widest` apart in ln y.
 
-    They resolve the acoustic oscillations of P(k), of period 2 pi tau_0 / r_s ~ 600 in y, as far as these are not damped:
-    beyond y ~ 5000 they are less than 1e-3 of it.
+    They resolve the acoustic oscillations of P(k), of period 2 pi tau_0 / r_s ~ 600 in y, as far as these are not
+    damped: beyond y ~ 5000 they are less than 1e-3 of it.
     """
     modes, y = [], y_max
     while y < y_top:
