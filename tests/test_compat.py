@@ -100,6 +100,8 @@ def test_derived_parameters(both):
         ({"r": 0.1}, CosmoSevereError, "modes = 's,t'"),
         ({"varying_me": 1.01}, CosmoSevereError, "varying_fundamental_constants = 'instantaneous'"),
         ({"chi_type": "heat"}, NotImplementedParameterError, "chi_type"),
+        ({"N_idr": 0.1}, NotImplementedParameterError, "idr_nature = free_streaming"),
+        ({"Gamma_dcdm": 1.0}, CosmoSevereError, "omega_ini_dcdm"),
         ({"omega_bb": 0.02}, CosmoSevereError, "omega_b"),
         ({"h": -1.0}, CosmoSevereError, "h = -1"),
     ],
@@ -129,6 +131,10 @@ def test_extensions_are_those_of_class():
     theirs = boltzax.Cosmology(varying_alpha=1.02).to_classy()
     assert theirs["varying_fundamental_constants"] == "instantaneous" and theirs["varying_alpha"] == 1.02
     assert translate({"Omega_Lambda": 0})[0].Omega_fld > 0.6
+    (radiation,) = translate({"N_idr": 0.2, "idr_nature": "fluid"})[0].fluids
+    (decaying,) = translate({"h": 0.7, "omega_cdm": 0.06, "Gamma_dcdm": 3.0, "Omega_ini_dcdm": 0.1})[0].fluids
+    assert float(radiation.N_idr) == 0.2 and float(decaying.Gamma_dcdm) == 3.0
+    assert float(decaying.omega_ini_dcdm) == pytest.approx(0.049, rel=1e-12)
 
 
 def test_methods_that_are_not_there_are_named():

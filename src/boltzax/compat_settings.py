@@ -5,6 +5,7 @@ from typing import Any
 
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, NotImplementedParameterError
+from boltzax.fluids import DecayingDarkMatter, Fluid, InteractingRadiation
 from boltzax.isocurvature import FLAT, KINDS
 from boltzax.parameters import VARYING, VECTORS
 from boltzax.precision import Outputs
@@ -24,6 +25,7 @@ _SETTINGS = (
 )  # fmt: skip
 _NONE = ("none", "", "no")
 _HMCODE = {"2020": "hmcode2020", "2020_baryonic_feedback": "hmcode2020_feedback"}
+_SPECIES = ("N_idr", "idr_nature", "Gamma_dcdm", "omega_ini_dcdm", "Omega_ini_dcdm")
 _FLUID = ("w0_fld", "wa_fld", "cs2_fld")
 
 
@@ -54,10 +56,13 @@ def translate(given: Mapping[str, Any]) -> tuple[Cosmology, Outputs]:
     _initial_conditions(parameters, settings)
     _closure(parameters)
     _constants(parameters)
+    species = {name: parameters.pop(name) for name in _SPECIES if name in parameters}
     if float(parameters.get("Omega_k", 1.0)) == 0.0:
         del parameters["Omega_k"]
     try:
         cosmo = Cosmology.from_dict(parameters)
+        fluids = _fluids(species, float(cosmo.h))
+        cosmo = cosmo.replace(fluids=fluids) if fluids else cosmo
         h = float(cosmo.h)
         k_max = max(float(settings.get("P_k_max_1/Mpc", 0.0)), h * float(settings.get("P_k_max_h/Mpc", 0.0)))
         l_max, k_max = int(settings.get("l_max_scalars", 2500)), max(k_max, Outputs().k_max)
@@ -117,6 +122,22 @@ def _constants(parameters: dict[str, Any]) -> None:
     stray = next((name for name in VARYING if name in parameters), None)
     if stray and how == "none":
         raise CosmoSevereError(f"{stray} needs varying_fundamental_constants = 'instantaneous'")
+
+
+def _fluids(given: Mapping[str, Any], h: float) -> tuple[Fluid, ...]:
+    """Self-interacting dark radiation, and dark matter that decays."""
+    fluids: list[Fluid] = []
+    if float(given.get("N_idr", 0.0)):
+        nature = str(given.get("idr_nature", "free_streaming")).strip().lower()
+        if nature != "fluid":
+            raise _unavailable("idr_nature", nature)
+        fluids.append(InteractingRadiation(float(given["N_idr"])))
+    omega = float(given.get("omega_ini_dcdm", h**2 * float(given.get("Omega_ini_dcdm", 0.0))))
+    if omega:
+        fluids.append(DecayingDarkMatter(float(given.get("Gamma_dcdm", 0.0)), omega))
+    elif float(given.get("Gamma_dcdm", 0.0)):
+        raise CosmoSevereError("Gamma_dcdm needs omega_ini_dcdm or Omega_ini_dcdm")
+    return tuple(fluids)
 
 
 def _nonlinear(settings: Mapping[str, Any]) -> str | None:
