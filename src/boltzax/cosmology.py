@@ -33,8 +33,8 @@ _OBJECTS = ("w_fld", "fluids", "primordial_spectrum")  # arguments and fields th
 class Cosmology(eqx.Module):
     """Parameters of a cosmology, under CLASS's names: LCDM with massless and massive neutrinos, and what is added.
 
-    Every argument is a keyword and has a default; together they are Planck 2018 (arXiv:1807.06209, table 2, last column)
-    with one neutrino of 0.06 eV. For one quantity give one parameter:
+    Every argument is a keyword and has a default; together they are Planck 2018 (arXiv:1807.06209, table 2, last
+    column) with one neutrino of 0.06 eV. For one quantity give one parameter:
 
     - `h` or `H0` [km/s/Mpc], or the h that gives an angle of the sound horizon: `theta_s_100` (at the visibility peak)
       or `theta_star_100` (at optical depth 1), both as in CLASS and times 100, `thetastar` (at optical depth 1 without
