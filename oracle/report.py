@@ -50,10 +50,10 @@ TOLERANCES: dict[tuple[str, str], float] = {
     ("unlensed C_l", "ee"): 0.00066,
     ("unlensed C_l", "te"): 0.00048,
     ("C_l^phiphi", "pp"): 0.00044,
-    ("lensed C_l", "tt"): 3.8e-6,
-    ("lensed C_l", "ee"): 2.4e-5,
-    ("lensed C_l", "te"): 1.6e-5,
-    ("lensed C_l", "bb"): 2.2e-6,
+    ("lensed C_l", "tt"): 4.4e-6,
+    ("lensed C_l", "ee"): 3.6e-5,
+    ("lensed C_l", "te"): 3.2e-5,
+    ("lensed C_l", "bb"): 9.8e-6,
     ("P(k)", "P(k)"): 0.00048,
 }
 
