@@ -23,7 +23,7 @@ from oracle.files import write_json
 
 # Largest error of each quantity for a stage in order: twice the largest of three points, the fiducial one, the same
 # without massive neutrinos, and one far off with three of 0.2 eV (h = 0.62, omega_b = 0.024, omega_cdm = 0.14,
-# n_s = 1.02, tau_reio = 0.09, N_ur = 0.3).
+# n_s = 1.02, tau_reio = 0.09, N_ur = 0.3); of lensing, which feels the margins of the reference, at the first alone.
 # That of delta_ncdm is the error of five momenta (`Precision.n_q`), of which the spectra see little.
 TOLERANCES: dict[tuple[str, str], float] = {
     ("background", "H"): 4.4e-8,
