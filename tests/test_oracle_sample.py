@@ -60,7 +60,7 @@ def test_matter_power_at_reference_precision(name, reference):
     table = reference(name)
     chosen = [20, 80, 120, 150, 170]
     k = table["k"][chosen]
-    settings = {x: v for x, v in ref.class_settings(ref.POINTS[name]).items() if x not in stages.ONLY_FOR_CL}
+    settings = {x: v for x, v in ref.table_settings(name).items() if x not in stages.ONLY_FOR_CL}
     settings |= {"output": "mPk", "P_k_max_1/Mpc": 0.4, "k_step_super": 0.02, "k_step_sub": 0.5}
     settings |= {"k_output_values": ",".join(repr(float(x)) for x in k), "k_per_decade_for_pk": 5}
     settings |= {"k_per_decade_for_bao": 5}
