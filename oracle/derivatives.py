@@ -167,7 +167,9 @@ def matrix(points: Mapping[str, Any], check: str) -> str:
     singles = [n for n in names if n.startswith("derived_")]
     rows = [(n, [n]) for n in names if n not in singles] + [("derived parameters", singles)] * bool(singles)
     for label, members in rows:
-        cells = [worst({f"{i}{n}": r[p][n] for i, r in enumerate(reports) for n in members})[0] for p in parameters]
+        # a report of an earlier version may lack a derived parameter
+        parts = lambda p, own: {f"{i}{n}": r[p][n] for i, r in enumerate(reports) for n in own if n in r[p]}
+        cells = [worst(parts(p, members))[0] for p in parameters]
         lines.append(f"| {label.replace('_', ' ')} | {' | '.join(_cell(c, BOUNDS[check]) for c in cells)} |")
     own = [max(pair[1] for r in reports for parts in r[p].values() for pair in parts.values()) for p in parameters]
     if np.all(np.isfinite(own)):  # a single step size tells nothing of its error
