@@ -341,8 +341,7 @@ class Cosmology(eqx.Module):
         if self.w0_fld is not None:
             for bad, message in _p.dark_energy_errors(self.w0_fld, self.wa_fld, self.use_ppf):
                 values["w0_fld"] = error_if(values["w0_fld"], bad, message, ParameterRangeError, on_error)
-        bad = ~(self._closure >= 0.0)
-        message = _p.closure_message(self._closure)
+        bad, message = ~(self._closure >= 0.0), _p.closure_message(self._closure)
         values["h"] = error_if(values["h"], bad, message, ParameterRangeError, on_error)
         return eqx.tree_at(lambda cosmo: [getattr(cosmo, name) for name in names], self, list(values.values()))
 

@@ -46,7 +46,7 @@ class DecayingDarkMatter(Fluid):
     history: UniformTable | None = None
 
     functions = ("dcdm", "r", "r_prime")
-    alone: ClassVar[bool] = True
+    alone: ClassVar[bool] = True  # its density depends on the whole expansion
     sheared: ClassVar[bool] = True
 
     def __check_init__(self):

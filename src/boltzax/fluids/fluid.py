@@ -53,7 +53,7 @@ class Fluid(eqx.Module):
     """
 
     functions: ClassVar[tuple[str, ...]] = ()
-    alone: ClassVar[bool] = False  # its density depends on that of all others: no second fluid, no dark energy
+    alone: ClassVar[bool] = False  # not with a second fluid, dark energy or nonlinear corrections
     sheared: ClassVar[bool] = False  # whether `shear` is to be asked
 
     @property
