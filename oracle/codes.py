@@ -82,7 +82,12 @@ def package() -> dict[str, str]:
 def reference(point: Point, l_max: int) -> Flat:
     """CLASS at the reference settings for points ("point" of `oracle.reference.class_settings`)."""
     require("classy")
-    return finished.cached("spectra", ref.class_settings(point, "point") | {"l_max_scalars": l_max}, ref.spectra)
+    return finished.cached("spectra", reference_settings(point, l_max), ref.spectra)
+
+
+def reference_settings(point: Point, l_max: int) -> dict[str, Any]:
+    """What `reference` gives to CLASS."""
+    return ref.class_settings(point, "point") | {"l_max_scalars": l_max}
 
 
 def class_default(point: Point, l_max: int) -> Flat:

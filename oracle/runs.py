@@ -55,7 +55,7 @@ def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def load_run(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that `cached` wrote.
+    """The arrays of a file that `save_run` wrote.
 
     Raises:
         ReferenceError: the file cannot be read, or is not what was written.
@@ -91,6 +91,11 @@ def cached(
         except ReferenceError as error:
             warnings.warn(f"{error}: computing it now", stacklevel=2)
     arrays = compute(settings)
+    save_run(path, kind, settings, arrays, version)
+    return arrays
+
+
+def save_run(path: Path, kind: str, settings: dict[str, Any], arrays: Mapping[str, np.ndarray], version: str) -> None:
+    """Writes a run with what made it; `load_run` reads it."""
     made_by = {"kind": kind, "version": version, "settings": settings, "sha256": content_hash(arrays)}
     save_npz(path, {**arrays, _PROVENANCE: np.array(json.dumps(made_by, default=str))})
-    return arrays

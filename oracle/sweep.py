@@ -3,7 +3,8 @@
 Draws points from the prior (`oracle.prior`), runs CLASS at reference settings, boltzax, and the defaults of CLASS and
 CAMB at each, and reports the distribution of errors by spectrum and band of l, the worst points and the failures. Each
 point is written to DIR as it comes; the same command goes on where an interrupted one stopped, and computes boltzax
-again where the package has changed since (reference runs are cached). --part I/N takes every N-th point, so that N jobs
+again where the package has changed since (reference runs are cached; those of seed 2026 are in `oracle/kept`, which
+--keep adds to). --part I/N takes every N-th point, so that N jobs
 share one DIR; --report computes nothing. Exit code 0 if every requirement holds, 1 if one is missed or a point failed,
 2 for bad input.
 """
@@ -14,12 +15,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from oracle import codes, prior, workers
+from oracle import codes, kept, prior, workers
 from oracle import reference as ref
 from oracle.errors import errors
 from oracle.files import save_npz, write_json
@@ -34,14 +36,14 @@ class SweepError(RuntimeError):
     """A sweep cannot be done, or not go on, as asked."""
 
 
-def compute(index: int, seed: int, l_max: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(index: int, seed: int, l_max: int, keep: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """One point: its record, and arrays of errors under "code|spectrum". What fails is named in the record."""
     point = prior.draw(index, seed)
     record: dict[str, Any] = {"index": index, "parameters": point, "failures": {}, "seconds": {}}
     record |= {"package": codes.package()["hash"], "reference": ref.reference_hash()}
     arrays: dict[str, np.ndarray] = {}
     reference = None
-    for name, run in {"reference": codes.reference, **codes.COMPARED}.items():
+    for name, run in {"reference": partial(_reference, keep=keep), **codes.COMPARED}.items():
         start = time.perf_counter()
         try:
             flat = run(point, l_max)
@@ -57,6 +59,16 @@ def compute(index: int, seed: int, l_max: int) -> tuple[dict[str, Any], dict[str
             record["failures"][name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
         record["seconds"][name] = round(time.perf_counter() - start, 2)
     return record, arrays
+
+
+def _reference(point: Mapping[str, Any], l_max: int, keep: bool) -> dict[str, np.ndarray]:
+    settings = codes.reference_settings(point, l_max)
+    found = kept.load(settings)
+    if found is None:
+        found = codes.reference(point, l_max)
+        if keep:
+            kept.keep(settings, found)
+    return found
 
 
 # -- the folder --------------------------------------------------------------------------------------------------------
@@ -125,9 +137,9 @@ def _finished(folder: Path, index: int) -> bool:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-def run(folder: Path, indices: list[int], seed: int, l_max: int, n_workers: int, threads: int) -> None:
+def run(folder: Path, indices: list[int], seed: int, l_max: int, keep: bool, n_workers: int, threads: int) -> None:
     """Computes what the folder lacks of the points `indices`; failed points are tried again."""
-    todo = [(i, seed, l_max) for i in indices if not _finished(folder, i)]
+    todo = [(i, seed, l_max, keep) for i in indices if not _finished(folder, i)]
     if not todo:
         return
     with progress("points", len(todo)) as tell:
@@ -175,6 +187,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, default=half, help=f"processes (default here: {half})")
     parser.add_argument("--threads", type=_positive, default=min(2, cores), help="threads of each (default: 2)")
     parser.add_argument("--l-max", type=_positive, default=L_MAX, help=f"largest multipole (default: {L_MAX})")
+    parser.add_argument("--keep", action="store_true", help="add the reference runs to oracle/kept")
     parser.add_argument("--report", action="store_true", help="only report what DIR holds")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the errors (default: DIR/sweep.png)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every number of the report")
@@ -192,7 +205,7 @@ def main(options: argparse.Namespace) -> int:
                 codes.require(package)
             part, parts = options.part
             indices = list(range(options.points))[part - 1 :: parts]
-            run(options.out, indices, seed, options.l_max, options.workers, options.threads)
+            run(options.out, indices, seed, options.l_max, options.keep, options.workers, options.threads)
     except (SweepError, codes.MissingCodeError) as error:
         print(error, file=sys.stderr)
         return 2

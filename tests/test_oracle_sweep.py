@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from oracle import __main__ as command_line
-from oracle import codes, prior, sweep, sweep_report, workers
+from oracle import codes, kept, prior, runs, sweep, sweep_report, workers
 from oracle import reference as ref
 from oracle.errors import LABELS
 from tests.test_oracle_gate import flat, in_process
@@ -73,7 +73,8 @@ def command(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "run", in_process)
     monkeypatch.setattr(codes, "require", lambda name: None)
-    monkeypatch.setattr(codes, "reference", lambda point, l_max: flat())
+    monkeypatch.setattr(runs, "class_version", lambda: "none")
+    monkeypatch.setattr(codes, "reference", lambda point, l_max: solved.append(("reference", point["h"])) or flat())
     factors = {"boltzax": 1.0001, "CLASS default": 1.002, "CAMB default": 1.003}
     monkeypatch.setattr(codes, "COMPARED", {name: code(name, factor) for name, factor in factors.items()})
 
@@ -111,7 +112,7 @@ def test_an_interrupted_sweep_goes_on(command, capsys):
 def test_parts_share_a_sweep(command):
     for part in ("1/3", "3/3", "2/3"):
         command("--points", "5", "--seed", "4", "--part", part)
-    assert len(command.solved) == 3 * 5
+    assert len(command.solved) == 4 * 5
     assert [r["index"] for r, _ in sweep.load_all(command.folder)] == [0, 1, 2, 3, 4]
 
 
@@ -120,7 +121,42 @@ def test_points_of_an_older_package_are_computed_again(command, monkeypatch):
     command.solved.clear()
     monkeypatch.setattr(codes, "package", lambda: {"hash": "another"})
     command("--points", "2", "--seed", "1")
-    assert len(command.solved) == 6
+    assert len(command.solved) == 8
+
+
+def test_kept_reference_runs_are_used(command, monkeypatch, tmp_path, capsys):
+    """They are written with --keep alone, and stand for the run that they were made from; a damaged one is told."""
+    monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept")
+    command("--points", "1", "--seed", "1")
+    assert not kept.FOLDER.exists()
+    command("--points", "2", "--seed", "1", "--keep")
+    [path] = kept.FOLDER.iterdir()
+    command.solved.clear()
+    monkeypatch.setattr(codes, "package", lambda: {"hash": "another"})
+    assert command("--points", "2", "--seed", "1") == 0
+    assert [h for name, h in command.solved if name == "reference"] == [prior.draw(0, 1)["h"]]
+    path.write_bytes(path.read_bytes()[:-100])
+    monkeypatch.setattr(codes, "package", lambda: {"hash": "a third"})
+    capsys.readouterr()
+    assert command("--points", "2", "--seed", "1") == 1
+    assert f"{path} cannot be read" in capsys.readouterr().out
+
+
+def test_keeping_rounds_to_half_a_step():
+    """Negative and tiny values too; the committed runs are those of the sweep in the documentation."""
+    arrays = ref.load_spectra("fiducial")
+    back = kept.unpack(kept.pack(arrays))
+    assert set(back) == set(arrays)
+    for name, values in arrays.items():
+        if name[-2:] in ("tt", "ee", "bb", "pp") or name.startswith("pk"):
+            np.testing.assert_allclose(back[name], values, rtol=0.51 * kept.STEP)
+        elif name in ("lensed_te", "unlensed_te", "lensed_tp"):
+            change = ref.normalised(name, back) - ref.normalised(name, arrays)
+            assert np.max(np.abs(change)) < 0.51 * kept.STEP
+        else:
+            np.testing.assert_array_equal(back[name], values)
+    with pytest.raises(ValueError, match="lensed_bb cannot be kept"):
+        kept.pack(arrays | {"lensed_bb": -arrays["lensed_bb"]})
 
 
 def test_failures_are_reported_and_tried_again(command, monkeypatch, capsys):
