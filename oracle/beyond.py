@@ -1,7 +1,7 @@
 """Beyond l = 3000: `python -m oracle.beyond`.
 
-Runs boltzax to l = 8000 and compares it at the massless point with CLASS at reference settings (minutes, cached)
-on every l to 6000. --update-docs rewrites the table of docs/accuracy.md. Exit code 1 if TT or EE miss 1e-3.
+Runs boltzax to l = 8000 and compares it at the massless point with CLASS at reference settings (in `oracle/kept`) on every
+l to 6000. --keep writes CLASS's run, many minutes, there where it is missing. --update-docs rewrites the table of docs/accuracy.md. Exit code 1 if TT or EE miss 1e-3.
 """
 
 import argparse
@@ -11,9 +11,8 @@ import time
 import numpy as np
 
 import boltzax
-from oracle import codes
+from oracle import codes, kept
 from oracle import reference as ref
-from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.errors import LABELS, MATTER, errors, largest
 from oracle.workers import use_compilation_cache
@@ -50,11 +49,12 @@ def markdown(found: dict[str, np.ndarray]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="add CLASS's run to oracle/kept")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table in docs/accuracy.md")
     options = parser.parse_args(arguments)
     use_compilation_cache()
     codes.require("classy")
-    reference = finished.cached("spectra", class_settings(), ref.spectra)
+    reference = kept.spectra(class_settings(), options.keep)
     ours, _ = solve(L_CLASS)
     found = {name: error for name, error in errors(ours, reference).items() if name not in MATTER}
     last, seconds = solve(L_LAST)

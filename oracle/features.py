@@ -1,13 +1,15 @@
 """Extensions of LCDM against CLASS at random points: `python -m oracle.features [NAME ...] [--points N] [--seed S]`.
 
 Draws LCDM parameters from the prior of the sweep and those of an extension broadly, runs boltzax and CLASS at the
-reference settings for points (minutes each, cached) and prints the largest errors, those beyond what is required in
-bold. --json FILE keeps every error, and what it holds from an earlier run stands in the table as well; --update-docs
-rewrites the table of docs/features.md. Exit code 1 if a requirement is missed.
+reference settings for points (minutes each, cached; `oracle/kept` has many, and --keep adds to them) in parallel
+processes, and prints the largest errors, those beyond what is required in bold. --json FILE keeps every error, and what
+it holds from an earlier run stands in the table as well; --update-docs rewrites the table of docs/features.md. Exit
+code 1 if a requirement is missed or a point failed.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,13 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracle import codes, prior
+from oracle import codes, kept, prior, workers
 from oracle import reference as ref
-from oracle import runs as finished
 from oracle.docs import update_docs
 from oracle.errors import LABELS, errors, largest
 from oracle.files import write_json
-from oracle.workers import use_compilation_cache
+from oracle.progress import progress
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "features.md"
 L_MAX = 2500
@@ -158,17 +159,38 @@ def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
     return {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
 
 
-def of_class(name: str, point: Mapping[str, Any], recipe: str) -> codes.Flat:
-    """CLASS at a point, at a precision of `reference.class_settings`."""
+def class_settings(name: str, point: Mapping[str, Any], recipe: str) -> dict[str, Any]:
+    """What CLASS is given at a point, at a precision of `reference.class_settings`."""
     settings = ref.class_settings(_plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
-    settings |= _EARLY if "," in settings.get("ic", "") else {}
-    return finished.cached("spectra", settings, ref.spectra)
+    return settings | (_EARLY if "," in settings.get("ic", "") else {})
 
 
-def compare(name: str, point: Mapping[str, Any], recipe: str) -> Errors:
-    """The largest error of everything that is required, and the l or k where it is."""
-    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), of_class(name, point, recipe))
+def compare(name: str, index: int, seed: int, recipe: str, keep: bool) -> Errors:
+    """The largest error of everything that is required at one point, and the l or k where it is."""
+    point = draw(name, index, seed)
+    reference = kept.spectra(class_settings(name, point, recipe), keep)
+    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), reference)
     return {quantity: largest(found[quantity], 2, L_MAX) for quantity in FEATURES[name].required}
+
+
+def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[Errors]], list[str]]:
+    """The errors at every point of every extension, and what failed, in words."""
+    tasks = [(n, i, options.seed, options.recipe, options.keep) for i in range(options.points) for n in names]
+    found: dict[str, dict[int, Errors]] = {name: {} for name in names}
+    failures = []
+    with progress("points", len(tasks)) as tell:
+        for event in workers.run(compare, tasks, options.workers, options.threads):
+            name, index, *_ = event.task
+            what = f"{name} {index}"
+            if event.kind == "started":
+                tell(what)
+            elif event.kind == "failed":
+                failures.append(f"{what} failed: {event.result}")
+                tell(failures[-1], True)
+            else:
+                found[name][index] = event.result
+                tell(f"{what}: " + ", ".join(f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in event.result.items()), True)
+    return {name: [errors for _, errors in sorted(points.items())] for name, points in found.items()}, failures
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -202,29 +224,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=10, help="random points of each extension")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--recipe", default="point", choices=ref.PRECISIONS, help="settings of CLASS")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--workers", type=int, default=cores, help=f"processes (default here: {cores})")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each (default: 1)")
+    parser.add_argument("--keep", action="store_true", help="add CLASS's runs to oracle/kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every error here, beside what it holds")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table in docs/features.md")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(FEATURES)
     if unknown:
         parser.error(f"unknown extension {', '.join(unknown)}: choose from {', '.join(FEATURES)}")
-    use_compilation_cache()
     codes.require("classy")
     results = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    missed = []
-    for name in options.names or FEATURES:
-        found = []
-        for index in range(options.points):
-            point = draw(name, index, options.seed)
-            found.append(compare(name, point, options.recipe))
-            cells = ", ".join(f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in found[-1].items())
-            print(f"{name} {index}: {json.dumps(point, default=str)}\n  {cells}", file=sys.stderr, flush=True)
+    names = options.names or list(FEATURES)
+    found, missed = run(names, options)
+    for name in (name for name in names if found[name]):
         command = f"python -m oracle.features {name} --points {options.points} --seed {options.seed}"
         command += "" if options.recipe == "point" else f" --recipe {options.recipe}"
-        results[name] = {"command": command, "errors": found}
-        if options.json:
-            write_json(options.json, results)
-        missed += misses(name, found)
+        results[name] = {"command": command, "errors": found[name]}
+        missed += misses(name, found[name])
+    if options.json:
+        write_json(options.json, results)
     text = table(results)
     print(text)
     if options.update_docs:

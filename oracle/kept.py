@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oracle import reference as ref
 from oracle import runs
 
 FOLDER = Path(__file__).resolve().parent / "kept"
@@ -88,8 +89,17 @@ def load(settings: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     return unpack(runs.load_run(path)) if path.exists() else None
 
 
-def keep(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
-    """Writes spectra to FOLDER; returns the path."""
+def save(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Keeps the spectra of these CLASS settings."""
     path = runs.cache_path("spectra", dict(settings), FOLDER)
     runs.save_run(path, "spectra", dict(settings), pack(arrays), runs.class_version())
-    return path
+
+
+def spectra(settings: Mapping[str, Any], keep: bool) -> dict[str, np.ndarray]:
+    """`oracle.reference.spectra` of these settings: kept, from the cache, or computed; with `keep` it is kept now."""
+    found = load(settings)
+    if found is None:
+        found = runs.cached("spectra", dict(settings), ref.spectra)
+        if keep:
+            save(settings, found)
+    return found

@@ -62,13 +62,7 @@ def compute(index: int, seed: int, l_max: int, keep: bool) -> tuple[dict[str, An
 
 
 def _reference(point: Mapping[str, Any], l_max: int, keep: bool) -> dict[str, np.ndarray]:
-    settings = codes.reference_settings(point, l_max)
-    found = kept.load(settings)
-    if found is None:
-        found = codes.reference(point, l_max)
-        if keep:
-            kept.keep(settings, found)
-    return found
+    return kept.spectra(codes.reference_settings(point, l_max), keep)
 
 
 # -- the folder --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from boltzax.check_accuracy import check_accuracy  # noqa: E402
 from boltzax.cosmology import Cosmology  # noqa: E402
 from boltzax.isocurvature import Isocurvature  # noqa: E402
 from boltzax.jacobian import jacobian  # noqa: E402
+from boltzax.many import map_cosmologies  # noqa: E402
 from boltzax.neutrinos import neutrino_masses  # noqa: E402
 from boltzax.precision import Outputs, Precision  # noqa: E402
 from boltzax.results import Results  # noqa: E402
@@ -18,6 +19,6 @@ from boltzax.solve import solve  # noqa: E402
 
 __version__ = "0.1.0"
 __all__ = [
-    "Cosmology", "Isocurvature", "Outputs", "Precision", "Results", "check_accuracy", "jacobian", "neutrino_masses",
-    "solve",
+    "Cosmology", "Isocurvature", "Outputs", "Precision", "Results", "check_accuracy", "jacobian", "map_cosmologies",
+    "neutrino_masses", "solve",
 ]  # fmt: skip

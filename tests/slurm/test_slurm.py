@@ -93,6 +93,14 @@ def test_a_chain_is_requeued_before_its_limit(slurm, chain):
     assert len(file.read_text().splitlines()) == 25
 
 
+def test_chains_of_an_array_know_their_numbers(slurm, toy):
+    out = toy.top.parent / "chains"
+    out.mkdir()
+    job = submit(slurm, toy, "chain", "bash", "-c", f"echo seed {{}} >{out}/{{}}.txt", TASKS="2-4")
+    wait_for(lambda: slurm.run("squeue", "-h", "-j", job, check=False) == "", 120)
+    assert {f.name: f.read_text() for f in out.iterdir()} == {f"{i}.txt": f"seed {i}\n" for i in (2, 3, 4)}
+
+
 @pytest.mark.parametrize(("arguments", "words"), [((), "say what"), (("agent",), "needs arguments")])
 def test_bad_submissions(tmp_path, arguments, words):
     done = subprocess.run([ROOT / "slurm" / "submit", *arguments], capture_output=True, text=True)

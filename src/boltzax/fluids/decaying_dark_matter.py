@@ -82,7 +82,7 @@ class DecayingDarkMatter(Fluid):
         start = jnp.ones(_POINTS), jnp.zeros(_POINTS)
         history = jax.lax.scan(improve, start, None, length=_ITERATIONS)[0]
         table = UniformTable(jnp.asarray(_LN_A_START), jnp.asarray(step), jnp.stack(history, axis=-1))
-        return DecayingDarkMatter(self.Gamma_dcdm, self.omega_ini_dcdm, self.l_max, table)
+        return eqx.tree_at(lambda fluid: fluid.history, self, table, is_leaf=lambda x: x is None)
 
     def _history(self, a):
         left, r = jnp.moveaxis(self.history(jnp.log(a)), -1, 0)

@@ -9,7 +9,7 @@ from boltzax.errors import BoltzaxError, ConflictingParametersError
 from boltzax.inference.chains import Chain, atomic_savez, effective_size, from_draws
 from boltzax.inference.model import DERIVED, Model, derived_values
 from boltzax.inference.newton import BestFit
-from boltzax.inference.progress import Progress
+from boltzax.progress import Progress
 
 __all__ = ["importance_sample"]
 

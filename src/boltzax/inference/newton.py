@@ -12,7 +12,7 @@ from boltzax.errors import BoltzaxError, ConflictingParametersError, Convergence
 from boltzax.inference.chains import atomic_savez
 from boltzax.inference.model import Model, derived_values
 from boltzax.inference.observables import Theory
-from boltzax.inference.progress import Progress
+from boltzax.progress import Progress
 
 __all__ = ["BestFit", "fit"]
 

@@ -19,7 +19,7 @@ from boltzax.errors import BoltzaxError, ConflictingParametersError, Convergence
 from boltzax.inference.chains import Chain, atomic_savez, from_draws
 from boltzax.inference.model import DERIVED, derived_values
 from boltzax.inference.newton import BestFit
-from boltzax.inference.progress import Progress
+from boltzax.progress import Progress
 
 __all__ = ["ENGINES", "nuts", "with_derived"]
 

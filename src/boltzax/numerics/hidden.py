@@ -59,6 +59,8 @@ def hidden(array: np.ndarray) -> jax.Array:
     every program. A `jax.Ref` is passed by reference instead, under every transformation. For arrays that live as long
     as the process (those of a cached grid): each is put on the device once.
     """
+    if jax.sharding.get_abstract_mesh().manual_axes:  # within shard_map: a Ref lies on one device, the program on many
+        return jnp.asarray(array)
     held = _refs.get(id(array))
     if held is None:
         ref = concretely(lambda: jax.new_ref(jnp.asarray(array)))

@@ -29,9 +29,9 @@ class Progress:
         if self.enabled and self.tty:
             print(file=sys.stderr)
 
-    def step(self, text: str = "") -> None:
-        """Counts one item."""
-        self.done += 1
+    def step(self, text: str = "", items: int = 1) -> None:
+        """Counts items that are done."""
+        self.done += items
         now = time.perf_counter()
         if now - self.last < (0.5 if self.tty else self.every):
             return

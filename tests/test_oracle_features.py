@@ -1,0 +1,78 @@
+"""Extensions at random points: what is drawn, what CLASS is given, and what the report says. Codes are replaced."""
+
+import numpy as np
+import pytest
+from oracle import codes, features, kept, prior, runs, workers
+from oracle.errors import LABELS
+from tests.test_oracle_gate import flat, in_process
+
+
+def test_points_are_drawn_in_the_stated_ranges():
+    for name, feature in features.FEATURES.items():
+        points = [features.draw(name, i, 3) for i in range(50)]
+        assert points[4] == features.draw(name, 4, 3) and points[4] != features.draw(name, 4, 5)
+        for point in points:
+            assert set(features.FEATURES[name].required) <= set(LABELS)
+            assert prior.RANGES["h"][0] < point["h"] < prior.RANGES["h"][1]
+        assert all(p != q for p, q in zip(points, points[1:], strict=False)), feature.title
+    w = [features.draw("w0wa", i, 3) for i in range(50)]
+    assert all(p["w0_fld"] + p["wa_fld"] < -0.1 for p in w)
+    assert {np.sign(features.draw("curvature", i, 3)["Omega_k"]) for i in range(20)} == {-1.0, 1.0}
+
+
+def test_dark_matter_that_decays_is_taken_from_what_does_not():
+    point = features.draw("decaying", 0, 3)
+    settings = features.class_settings("decaying", point, "point")
+    built = features.FEATURES["decaying"].build(point)
+    assert settings["omega_cdm"] == pytest.approx(built["omega_cdm"])
+    assert settings["omega_ini_dcdm"] == pytest.approx(float(built["fluids"][0].omega_ini_dcdm))
+    assert settings["omega_ini_dcdm"] + settings["omega_cdm"] == pytest.approx(point["omega_cdm"])
+
+
+def test_isocurvature_starts_early_in_class():
+    assert "start_small_k_at_tau_c_over_tau_h" in features.class_settings("cdi", features.draw("cdi", 0, 3), "point")
+    assert "start_small_k_at_tau_c_over_tau_h" not in features.class_settings(
+        "running", features.draw("running", 0, 3), "point"
+    )
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """command(boltzax, *arguments): exit code where boltzax is a function of the point and CLASS is always `flat`."""
+    monkeypatch.setattr(workers, "run", in_process)
+    monkeypatch.setattr(codes, "require", lambda name: None)
+    monkeypatch.setattr(runs, "class_version", lambda: "none")
+    monkeypatch.setattr(runs, "cached", lambda kind, settings, run: flat(features.L_MAX))
+    monkeypatch.setattr(kept, "FOLDER", tmp_path)
+    monkeypatch.setattr(codes, "flatten", lambda result: result)
+
+    def go(boltzax, *arguments):
+        monkeypatch.setattr(codes, "solve", lambda point, l_max: boltzax(point))
+        return features.main(["running", "w0wa", "--points", "2", *arguments])
+
+    return go
+
+
+def scaled(**factors):
+    return {name: v * factors.get(name, 1.0) for name, v in flat(features.L_MAX).items()}
+
+
+def test_a_report(command, capsys, tmp_path):
+    out = tmp_path / "features.json"
+    assert command(lambda point: scaled(lensed_tt=1.0005), "--json", str(out), "--keep") == 0
+    text = capsys.readouterr().out
+    assert "every requirement is met" in text and "| running of the scalar index | 2 | 5.0e-04 |" in text
+    assert len(list(tmp_path.glob("spectra_*.npz"))) == 4
+
+
+def test_a_miss_and_a_failure_are_named(command, capsys):
+    def boltzax(point):
+        if point["h"] == prior.draw(1, 2026)["h"] and "w0_fld" in point:
+            raise RuntimeError("no solution")
+        return scaled(lensed_ee=1.0007 if "w0_fld" in point else 1.0)
+
+    assert command(boltzax) == 1
+    text = capsys.readouterr().out
+    assert "w0wa, point 0: EE lensed 7.0e-04" in text and "running, point" not in text
+    assert "w0wa 1 failed" in text and "no solution" in text
+    assert "| **7.0e-04** |" in text
