@@ -1,7 +1,8 @@
 """Beyond l = 3000: `python -m oracle.beyond`.
 
-Runs boltzax to l = 8000 and compares it at the massless point with CLASS at reference settings (in `oracle/kept`) on every
-l to 6000. --keep writes CLASS's run, many minutes, there where it is missing. --update-docs rewrites the table of docs/accuracy.md. Exit code 1 if TT or EE miss 1e-3.
+Runs boltzax to l = 8000 and compares it at the massless point with CLASS at reference settings (in `oracle/kept`) on
+every l to 6000. --keep writes CLASS's run, many minutes, there where it is missing. --update-docs rewrites the table of
+docs/accuracy.md. Exit code 1 if TT or EE miss 1e-3.
 """
 
 import argparse

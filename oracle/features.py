@@ -189,7 +189,8 @@ def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[E
                 tell(failures[-1], True)
             else:
                 found[name][index] = event.result
-                tell(f"{what}: " + ", ".join(f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in event.result.items()), True)
+                cells = (f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in event.result.items())
+                tell(f"{what}: {', '.join(cells)}", True)
     return {name: [errors for _, errors in sorted(points.items())] for name, points in found.items()}, failures
 
 

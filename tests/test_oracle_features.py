@@ -1,5 +1,7 @@
 """Extensions at random points: what is drawn, what CLASS is given, and what the report says. Codes are replaced."""
 
+import itertools
+
 import numpy as np
 import pytest
 from oracle import codes, features, kept, prior, runs, workers
@@ -14,7 +16,7 @@ def test_points_are_drawn_in_the_stated_ranges():
         for point in points:
             assert set(features.FEATURES[name].required) <= set(LABELS)
             assert prior.RANGES["h"][0] < point["h"] < prior.RANGES["h"][1]
-        assert all(p != q for p, q in zip(points, points[1:], strict=False)), feature.title
+        assert all(p != q for p, q in itertools.pairwise(points)), feature.title
     w = [features.draw("w0wa", i, 3) for i in range(50)]
     assert all(p["w0_fld"] + p["wa_fld"] < -0.1 for p in w)
     assert {np.sign(features.draw("curvature", i, 3)["Omega_k"]) for i in range(20)} == {-1.0, 1.0}
