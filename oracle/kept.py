@@ -3,7 +3,7 @@
 CLASS at reference settings takes minutes for a point, and every change to boltzax asks for the same points again. So
 spectra can be kept here under the same hash of all that decides them as in the cache: logarithms, and C_XY over
 sqrt(C_XX C_YY), rounded to `STEP`, as differences of third order, which compress well. What is read back departs by
-half a step, far below the 1e-4 that the reference is good to. The gate, whose points are drawn afresh, reads none of it.
+half a step, far below the 1e-4 of the reference itself. The gate, whose points are drawn afresh, reads none of it.
 """
 
 from collections.abc import Mapping
