@@ -25,7 +25,7 @@ REQUIRED = {"unlensed_tt": 1e-3, "unlensed_ee": 1e-3, "lensed_tt": 1e-3, "lensed
 
 def class_settings() -> dict:
     """All CLASS inputs of the run."""
-    return ref.class_settings(ref.POINTS[POINT]) | {"l_max_scalars": L_CLASS}
+    return ref.class_settings(ref.POINTS[POINT], "point") | {"l_max_scalars": L_CLASS}
 
 
 def solve(l_max: int) -> tuple[dict[str, np.ndarray], float]:

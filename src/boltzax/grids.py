@@ -4,6 +4,7 @@ With time as x = tau/tau_0 and wavenumber as y = k tau_0, Bessel arguments z = y
 weights do not depend on cosmology.
 """
 
+import math
 from functools import lru_cache, reduce
 from operator import mul
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
 
 TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
 X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
+_Y_CMB = 6300.0  # to where Precision.n_k_cmb modes are laid out
 _POINTS = 8  # of the interpolation between steps
 
 
@@ -59,7 +61,7 @@ def make_grid(p, outputs) -> Grid:
     l_max_pp = max(l_max, p.l_max_pp) if outputs.lensing else l_max
     ell = multipoles(p, l_max)
     y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
-    chebyshev = _chebyshev_modes(p.n_k_cmb, p.y_min, y_max)
+    chebyshev = _chebyshev_modes(_chebyshev_count(p, y_max), p.y_min, y_max)
     y_top = outputs.k_max * TAU_0 * 1.1
     y_modes = np.concatenate([chebyshev, _modes_above(y_max, y_top, 1.0 / p.k_per_efold)])
     x, x_weight = _time_nodes(p, y_max)
@@ -68,7 +70,7 @@ def make_grid(p, outputs) -> Grid:
     plan = schedule(tuple(y_modes), p)
     return Grid(
         y_modes,
-        p.n_k_cmb,
+        len(chebyshev),
         _uncrowded(y_modes),
         x,
         x_weight,
@@ -141,6 +143,15 @@ def _chebyshev_modes(n, y_min, y_max):
     nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)[::-1]
     lo, hi = mode_coordinate(y_min), mode_coordinate(y_max)
     return _mode_wavenumbers(lo + (hi - lo) * (nodes + 1.0) / 2.0)
+
+
+def _chebyshev_count(p, y_max):
+    """p.n_k_cmb modes to y = 6300, as l_max = 2500 wants, or to less; to more, so many that they stay as dense at 3500.
+
+    There acoustic oscillations, of period 600 in y, are fastest beside the spacing while they still matter.
+    """
+    hi, top, at = (mode_coordinate(y) for y in (max(y_max, _Y_CMB), _Y_CMB, 3500.0))
+    return round(p.n_k_cmb * math.sqrt((hi - at) / (top - at)))
 
 
 def _modes_above(y_max, y_top, widest):

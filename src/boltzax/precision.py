@@ -32,7 +32,7 @@ class Precision:
     n_tail: int = 8  # exponentials that stand for the multipoles l >= 3 of each (see perturbations/hierarchy.py)
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
-    n_k_cmb: int = 170  # Chebyshev modes of the primary spectra
+    n_k_cmb: int = 170  # Chebyshev modes of the primary spectra to l_max = 2500, more beyond (see grids.py)
     k_per_efold: float = 8.0  # modes above them, for lensing and P(k)
     y_min: float = 0.28
     y_max_over_l: float = 1.5  # the largest y is at least this times l_max,

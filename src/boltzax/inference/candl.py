@@ -1,6 +1,6 @@
 """boltzax as the theory of candl's likelihoods (Balkenhol et al. 2024, arXiv:2401.13433): SPT-3G, ACT and others.
 
-like = candl.Like("SPT3G_2018_TTTEEE_lite.yaml")
+like = likelihood("SPT3G_2018_TTTEEE_lite.yaml")
 log_like = candl.tools.get_params_to_logl_func(like, theory_function())
 """
 
@@ -12,11 +12,11 @@ import numpy as np
 
 import boltzax
 from boltzax.cosmology import PARAMETERS, Cosmology
-from boltzax.errors import ConflictingParametersError, OutOfRangeError
+from boltzax.errors import ConflictingParametersError, MissingDependencyError, OutOfRangeError
 from boltzax.inference.names import RENAMES
 from boltzax.precision import Outputs, Precision
 
-__all__ = ["theory_function"]
+__all__ = ["likelihood", "theory_function"]
 
 _L_MAX = 8000  # of Outputs
 
@@ -52,6 +52,28 @@ def theory_function(
         return out | {"pp": pp, "kk": 0.5 * np.pi * pp, "ell": np.arange(int(ell_low_cut), int(ell_high_cut) + 1)}
 
     return pars_to_theory_specs
+
+
+def likelihood(data_set_file: Any, lensing: bool = False, **options: Any) -> Any:
+    """`candl.Like(data_set_file, **options)`, or with lensing `candl.LensLike`, that works with the newest JAX.
+
+    candl 2.2 hands the lists that its data sets have as centres of priors to JAX, which from version 0.10 on takes
+    arrays alone. Raises MissingDependencyError without candl.
+    """
+    try:
+        import candl
+    except ImportError as error:
+        raise MissingDependencyError.from_package("candl-like", "inference", "this likelihood") from error
+    base = candl.LensLike if lensing else candl.Like
+
+    class Like(base):
+        def init_priors(self):
+            for prior in self.data_set_dict.get("priors", []):
+                if isinstance(prior.get("central_value"), list):
+                    prior["central_value"] = np.array(prior["central_value"], float)
+            return super().init_priors()
+
+    return Like(str(data_set_file), **options)
 
 
 def _cosmological(pars: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
