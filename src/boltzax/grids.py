@@ -5,6 +5,7 @@ weights do not depend on cosmology.
 """
 
 import math
+from dataclasses import replace
 from functools import lru_cache, reduce
 from operator import mul
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
 
 TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
 X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
-_Y_CMB = 6300.0  # to where Precision.n_k_cmb modes are laid out
+_L_CMB, _Y_CMB = 4000, 6300.0  # largest unlensed l, and y_max for it, that n_k_cmb and n_silk of a Precision are for
 _POINTS = 8  # of the interpolation between steps
 
 
@@ -67,6 +68,7 @@ def make_grid(p, outputs) -> Grid:
     x, x_weight = _time_nodes(p, y_max)
     x_late = np.linspace(0.15, 1.0, 52)
     y, y_weight = _fine_wavenumbers(p, y_max)
+    p = replace(p, n_silk=p.n_silk * max(1.0, l_max / _L_CMB))  # what the largest l sees is resolved until it is damped
     plan = schedule(tuple(y_modes), p)
     return Grid(
         y_modes,
