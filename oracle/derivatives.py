@@ -2,10 +2,10 @@
 
 At each point: jax.jvp against jax.vjp and `boltzax.jacobian` against jax.jvp; the Jacobian against converged finite
 differences of boltzax; with --classy, differences of boltzax against those of CLASS at reference settings and the same
-steps; Hessian-vector products (forward over
-reverse) against finite differences of the gradient. What is compared and how: `oracle.differences`. --update-docs
-rewrites the tables of docs/derivatives.md; --json FILE keeps every number, and points and checks that the file holds
-from an earlier run stand in the tables beside the new ones. Exit code 1 if a requirement is missed.
+steps; Hessian-vector products (forward over reverse) against finite differences of the gradient. What is compared and
+how: `oracle.differences`. --update-docs rewrites the tables of what was run in docs/derivatives.md; --json FILE keeps
+every number, and points and checks that the file holds from an earlier run stand in the tables beside the new ones.
+Exit code 1 if a requirement is missed.
 """
 
 import argparse
@@ -149,12 +149,12 @@ def _cell(value: float, limit: float) -> str:
     return f"{value:.1e}" if value <= limit else f"**{value:.1e}**"
 
 
-def summary(points: Mapping[str, Any]) -> str:
-    """The table of requirements, one column for each point."""
+def summary(points: Mapping[str, Any], checks: Sequence[str]) -> str:
+    """The table of the requirements of some checks, one column for each point."""
     lines = [f"| largest error of | required | {' | '.join(points)} |", "|---" * (2 + len(points)) + "|"]
-    for check, title in TITLES.items():
+    for check in checks:
         cells = [_cell(worst(r[check])[0], BOUNDS[check]) if check in r else "–" for r in points.values()]
-        lines.append(f"| {title} | {BOUNDS[check]:.0e} | {' | '.join(cells)} |")
+        lines.append(f"| {TITLES[check]} | {BOUNDS[check]:.0e} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -177,11 +177,19 @@ def matrix(points: Mapping[str, Any], check: str) -> str:
     return "\n".join(lines)
 
 
-def markdown(points: Mapping[str, Any]) -> str:
-    """All tables."""
-    parts = [summary(points)]
-    parts += [matrix(points, check) for check in ("differences", "class") if any(check in r for r in points.values())]
-    return "\n\n".join(parts)
+def tables(points: Mapping[str, Any]) -> dict[str, str]:
+    """The tables of what was run, by their names in the documentation: of boltzax by itself, and against CLASS."""
+    blocks = {"derivatives": [check for check in TITLES if check != "class"], "derivatives of CLASS": ["class"]}
+    found = {}
+    for block, checks in blocks.items():
+        if not any(check in report for report in points.values() for check in checks):
+            continue
+        parts = [summary(points, checks)]
+        for check in ("differences", "class"):
+            if check in checks and any(check in report for report in points.values()):
+                parts.append(matrix(points, check))
+        found[block] = "\n\n".join(parts)
+    return found
 
 
 def misses(points: Mapping[str, Any]) -> list[str]:
@@ -235,10 +243,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json:
             write_json(options.json, points)
     points = {name: points[name] for name in POINTS if name in points}
-    text = markdown(points)
-    print(text)
+    found = tables(points)
+    print("\n\n".join(found.values()))
     if options.update_docs:
-        update_docs("derivatives", f"`python -m oracle.derivatives {' '.join(sys.argv[1:])}`\n\n{text}", DOCS)
+        for block, text in found.items():
+            update_docs(block, f"`python -m oracle.derivatives {' '.join(sys.argv[1:])}`\n\n{text}", DOCS)
     missed = misses(points)
     print("\n".join(missed) if missed else "every requirement is met")
     return 1 if missed else 0
