@@ -59,7 +59,8 @@ class Grid(NamedTuple):
 def make_grid(p, outputs) -> Grid:
     """The grid of a Precision and Outputs."""
     l_max = unlensed_l_max(p, outputs)
-    l_max_pp = max(l_max, p.l_max_pp) if outputs.lensing else l_max
+    # at high l the lensed power comes from potentials of L up to l + 3000
+    l_max_pp = max(l_max, p.l_max_pp + max(0, outputs.l_max - 2500)) if outputs.lensing else l_max
     ell = multipoles(p, l_max)
     y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
     chebyshev = _chebyshev_modes(_chebyshev_count(p, y_max), p.y_min, y_max)

@@ -48,7 +48,7 @@ class Precision:
     l_growth: float = 0.06
     l_step: int = 50
     l_margin: int = 1500
-    l_max_pp: int = 6000  # the lensing potential that lenses reaches at least this far
+    l_max_pp: int = 6000  # the lensing potential that lenses reaches this far to l_max = 2500, as much farther beyond
     l_limber: int = 40  # lensing potential: Limber's approximation from here
     # tensor modes
     n_k_tensors: int = 128  # Chebyshev modes
