@@ -12,10 +12,11 @@ import pytest
 from oracle.experiment import SMALL, SMALL_OUTPUTS
 
 import boltzax
+from boltzax.background import background
 from boltzax.errors import BoltzaxError, ConflictingParametersError
 
 _ROOT = Path(__file__).resolve().parent.parent
-_N_S = (0.93, 0.95, 0.97)
+_H = (0.65, 0.67, 0.7)
 _PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -23,10 +24,15 @@ import jax
 if len(sys.argv) > 2:
     jax.distributed.initialize(sys.argv[2], num_processes=2, process_id=int(sys.argv[3]))
 import boltzax
+from boltzax.background import background
 from oracle.experiment import SMALL, SMALL_OUTPUTS
-f = lambda c: {"tt": boltzax.solve(c, SMALL_OUTPUTS, SMALL).lensed_cl.tt}
-found = boltzax.map_cosmologies(f, [boltzax.Cosmology(n_s=n) for n in (0.93, 0.95, 0.97)])
-print(json.dumps([jax.device_count(), found["tt"].tolist()]))
+functions = {
+    "tt": lambda c: {"found": boltzax.solve(c, SMALL_OUTPUTS, SMALL).lensed_cl.tt},
+    "age": lambda c: {"found": background(c).age},
+}
+cosmologies = [boltzax.Cosmology(h=h) for h in (0.65, 0.67, 0.7)]
+found = boltzax.map_cosmologies(functions["age" if len(sys.argv) > 2 else "tt"], cosmologies)
+print(json.dumps([jax.device_count(), found["found"].tolist()]))
 """
 
 
@@ -40,31 +46,28 @@ def _spawn(*arguments: str, devices: int = 1) -> subprocess.Popen:
 def _answer(process: subprocess.Popen) -> tuple[int, np.ndarray]:
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
-    devices, tt = json.loads(out.splitlines()[-1])
-    return devices, np.array(tt)
+    devices, found = json.loads(out.splitlines()[-1])
+    return devices, np.array(found)
 
 
-@pytest.fixture(scope="module")
-def expected():
-    """TT at each n_s, solved one by one."""
-    solve = lambda n_s: boltzax.solve(boltzax.Cosmology(n_s=n_s), SMALL_OUTPUTS, SMALL).lensed_cl.tt
-    return np.array([solve(n_s) for n_s in _N_S])
-
-
-def test_two_devices_share_three_cosmologies(expected):
-    devices, tt = _answer(_spawn(devices=2))
+def test_two_devices_share_three_cosmologies():
+    process = _spawn(devices=2)
+    expected = [boltzax.solve(boltzax.Cosmology(h=h), SMALL_OUTPUTS, SMALL).lensed_cl.tt for h in _H]
+    devices, tt = _answer(process)
     assert devices == 2
-    np.testing.assert_allclose(tt[:, 2:], expected[:, 2:], rtol=1e-9)
+    np.testing.assert_allclose(tt[:, 2:], np.array(expected)[:, 2:], rtol=1e-9)
 
 
-def test_two_processes_share_three_cosmologies(expected):
+def test_two_processes_share_three_cosmologies():
+    """Each computes its share, and both receive everything."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         address = f"localhost:{probe.getsockname()[1]}"
     processes = [_spawn(address, str(i)) for i in range(2)]
-    for devices, tt in map(_answer, processes):
+    expected = [float(background(boltzax.Cosmology(h=h)).age) for h in _H]
+    for devices, ages in map(_answer, processes):
         assert devices == 2
-        np.testing.assert_allclose(tt[:, 2:], expected[:, 2:], rtol=1e-9)
+        np.testing.assert_allclose(ages, expected, rtol=1e-12)
 
 
 def test_failures_are_named_or_left_as_nan():
