@@ -143,7 +143,7 @@ def test_kept_reference_runs_are_used(command, monkeypatch, tmp_path, capsys):
 
 
 def test_keeping_rounds_to_half_a_step():
-    """Negative and tiny values too; the committed runs are those of the sweep in the documentation."""
+    """Cross spectra, which change sign, to half a step of their correlation."""
     arrays = ref.load_spectra("fiducial")
     back = kept.unpack(kept.pack(arrays))
     assert set(back) == set(arrays)

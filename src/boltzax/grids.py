@@ -16,7 +16,8 @@ from boltzax.perturbations.mesh import Schedule, schedule, step_nodes
 
 TAU_0 = 14150.0  # Mpc, converts lengths of the fiducial universe into node spacings
 X_FIRST = 130.0 / TAU_0  # before this no photon scattered last, in any cosmology near ours
-_L_CMB, _Y_CMB = 4000, 6300.0  # largest unlensed l, and y_max for it, that n_k_cmb and n_silk of a Precision are for
+# l_max that a Precision is made for, with its largest unlensed l and y_max; beyond, settings are scaled
+_L_MAX, _L_CMB, _Y_CMB = 2500, 4000, 6300.0
 _POINTS = 8  # of the interpolation between steps
 
 
@@ -60,7 +61,7 @@ def make_grid(p, outputs) -> Grid:
     """The grid of a Precision and Outputs."""
     l_max = unlensed_l_max(p, outputs)
     # at high l the lensed power comes from potentials of L up to l + 3000
-    l_max_pp = max(l_max, p.l_max_pp + max(0, outputs.l_max - 2500)) if outputs.lensing else l_max
+    l_max_pp = max(l_max, p.l_max_pp + max(0, outputs.l_max - _L_MAX)) if outputs.lensing else l_max
     ell = multipoles(p, l_max)
     y_max = max(p.y_max_over_l * l_max, l_max + p.y_beyond_l)
     chebyshev = _chebyshev_modes(_chebyshev_count(p, y_max), p.y_min, y_max)

@@ -96,7 +96,7 @@ def test_real_data(tmp_path, reference, name, bins, l_max):
     parameters = CAMB_NAMES | NUISANCE
     chi2 = float(like.chi_square(parameters | {"Dl": D_l}))
     assert 0.5 * bins < chi2 < 1.6 * bins
-    if l_max is not None:  # the table's lensing potential ends at 5800, so that of boltzax must: ACT sees what lies beyond
+    if l_max is not None:  # ACT sees what lensing potentials beyond l = 5800 do, where the table's ends
         precision = boltzax.Precision(l_max_pp=4000)
         D_l = theory_function(l_max=4300, precision=precision)(CAMB_NAMES, like.ell_max, like.ell_min)
         chi2 = float(like.chi_square(parameters | {"Dl": D_l}))
