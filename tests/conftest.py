@@ -1,5 +1,7 @@
 """Shared fixtures: float64, a persistent compilation cache, reference tables, and solved points."""
 
+import ctypes
+import gc
 import importlib.util
 import os
 import sys
@@ -35,16 +37,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
-_MAPS = Path("/proc/self/maps")
+_MAPS, _STATM = Path("/proc/self/maps"), Path("/proc/self/statm")
 _MANY_MAPS = 25_000  # a solver compiled for one structure takes 2400 of them; Linux allows a process 65530
+_MUCH_MEMORY = 4 * 2**30  # bytes; beside it a test takes up to 5 GiB while it compiles, and two processes may run
+
+
+def _compiled_programs_weigh() -> bool:
+    """Whether memory maps or resident memory are near what would end the process."""
+    if not _MAPS.exists():
+        return False
+    resident = int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resident > _MUCH_MEMORY or _MAPS.read_bytes().count(b"\n") > _MANY_MAPS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_compiled_programs():
-    """Forgets compiled programs when there are so many that the next would crash the process; the cache has them."""
+    """Forgets compiled programs when they are so many that the next could end the process; the cache has them."""
     yield
-    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
+    if _compiled_programs_weigh():
         jax.clear_caches()
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc returns what was freed only when it is asked to
+        if trim:
+            trim(0)
 
 
 @pytest.fixture(scope="session")

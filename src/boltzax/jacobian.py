@@ -73,42 +73,56 @@ def _check_finite(cosmo, results, derivatives):
 
 
 def _directions(cosmo: Cosmology, fields):
-    """One tangent of cosmo for each component of each parameter, stacked, and the number of components of each."""
+    """One tangent of cosmo for each component of each parameter, stacked."""
     zero, out = jax.tree.map(jnp.zeros_like, cosmo), []
     for field in fields:
         units = jnp.eye(field.value.size).reshape(field.value.size, *field.value.shape)
         out += [eqx.tree_at(field.where, zero, unit) for unit in units]
-    return jax.tree.map(lambda *v: jnp.stack(v), *out), [field.value.size for field in fields]
+    return jax.tree.map(lambda *v: jnp.stack(v), *out)
 
 
-@partial(jax.jit, static_argnames=("params", "of", "outputs", "precision"))
 def _differentiate(cosmo, params, of, outputs, precision):
-    with on_error_mode("nan"):
-        # parameters of the primordial spectrum last: nothing before the spectra depends on them
-        fields = {name: locate(cosmo, name) for name in params}
-        ordered = sorted(params, key=lambda name: fields[name].primordial)
-        d_cosmo, sizes = _directions(cosmo, [fields[name] for name in ordered])
-        early = sum(n for name, n in zip(ordered, sizes, strict=True) if not fields[name].primordial)
-        stages, d_stages = _push(partial(_stages, outputs, precision), (cosmo,), (d_cosmo,), early)
-        finish = lambda cosmo, stages: _finish(of, outputs, precision, cosmo, *stages)
-        (results, _), d_values = _push(finish, (cosmo, stages), (d_cosmo, d_stages), sum(sizes), keep=1)
+    """Two programs, to the sources and from them: compiled one after the other they need the memory of the larger."""
+    # parameters of the primordial spectrum last: nothing before the spectra depends on them
+    ordered = tuple(sorted(params, key=lambda name: locate(cosmo, name).primordial))
+    stages, d_stages = _early(cosmo, ordered, outputs, precision)
+    results, d_values = _late(cosmo, stages, d_stages, ordered, of, outputs, precision)
     derivatives, start = {}, 0
-    for name, size in zip(ordered, sizes, strict=True):
-        part = jax.tree.map(lambda v: v[start : start + size], d_values)  # noqa: B023
-        scalar = fields[name].value.ndim == 0
-        derivatives[name] = jax.tree.map(lambda v: v[0], part) if scalar else part
-        start += size
+    for name in ordered:
+        value = locate(cosmo, name).value
+        part = jax.tree.map(lambda v: v[start : start + value.size], d_values)  # noqa: B023
+        derivatives[name] = part if value.ndim else jax.tree.map(lambda v: v[0], part)
+        start += value.size
     return results, {name: derivatives[name] for name in params}
 
 
-def _stages(outputs, precision, cosmo):
-    bg, th = homogeneous(cosmo)
-    return bg, th, perturbed_sources(cosmo, bg, th, outputs, precision)
+@partial(jax.jit, static_argnames=("params", "outputs", "precision"))
+def _early(cosmo, params, outputs, precision):
+    """Everything before the spectra, and its derivatives in every direction."""
+
+    def stages(cosmo):
+        bg, th = homogeneous(cosmo)
+        return bg, th, perturbed_sources(cosmo, bg, th, outputs, precision)
+
+    with on_error_mode("nan"):
+        fields = [locate(cosmo, name) for name in params]
+        first = sum(field.value.size for field in fields if not field.primordial)
+        return _push(stages, (cosmo,), (_directions(cosmo, fields),), first)
 
 
-def _finish(of, outputs, precision, cosmo, bg, th, src):
-    results = assemble(cosmo, bg, th, src, outputs, precision)
-    return results, of(results)
+@partial(jax.jit, static_argnames=("params", "of", "outputs", "precision"))
+def _late(cosmo, stages, d_stages, params, of, outputs, precision):
+    """Results, and the derivatives of what is wanted of them in every direction."""
+
+    def finish(cosmo, stages):
+        results = assemble(cosmo, *stages, outputs, precision)
+        return results, of(results)
+
+    with on_error_mode("nan"):
+        d_cosmo = _directions(cosmo, [locate(cosmo, name) for name in params])
+        n = len(jax.tree.leaves(d_cosmo)[0])
+        (results, _), d_values = _push(finish, (cosmo, stages), (d_cosmo, d_stages), n, keep=1)
+    return results, d_values
 
 
 def _push(f, primals, tangents, n: int, keep: int | None = None):

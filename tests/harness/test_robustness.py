@@ -87,8 +87,9 @@ def killed_run(toy, kills, seed):
         assert found[: len(lines)] == lines  # lines are only ever added
         lines = found
         [json.loads(line) for line in lines]
-        commits |= set(agent_commits(toy))
-        assert commits == set(agent_commits(toy))
+        reached = set(agent_commits(toy))  # the agent outlives the harness and may commit at any moment
+        assert commits <= reached  # none is ever lost
+        commits = reached
     assert process.returncode == Exit.ACCEPTED
     assert commits <= set(agent_commits(toy))  # on the branch, or kept as a ref
     assert "TERMS = 9" in toy.show("src/toy/model.py")
