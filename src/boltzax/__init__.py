@@ -1,11 +1,15 @@
 """boltzax: a differentiable Einstein-Boltzmann solver in JAX.
 
-Importing it switches JAX to double precision, without which the equations cannot be solved.
+Importing it switches JAX to double precision, without which the equations cannot be solved, and chooses how XLA makes
+kernels for CPUs (`boltzax.compiler`).
 """
 
 import jax
 
+from boltzax.compiler import choose_kernels
+
 jax.config.update("jax_enable_x64", True)
+choose_kernels()
 
 from boltzax.check_accuracy import check_accuracy  # noqa: E402
 from boltzax.cosmology import Cosmology  # noqa: E402
