@@ -239,7 +239,10 @@ def main(arguments: list[str] | None = None) -> int:
         def say(text, point=point):
             print(f"[{time.perf_counter() - start:6.0f} s, {point}] {text}", file=sys.stderr, flush=True)
 
-        points.setdefault(point, {}).update(point_report(programs, np.array(POINTS[point]), options, say))
+        found, kept = point_report(programs, np.array(POINTS[point]), options, say), points.setdefault(point, {})
+        if "class" in found:  # parameters of earlier runs stay
+            found["class"] = kept.get("class", {}) | found["class"]
+        kept.update(found)
         if options.json:
             write_json(options.json, points)
     points = {name: points[name] for name in POINTS if name in points}
