@@ -1,6 +1,7 @@
 """Tables of benchmark results, and their place in docs/performance.md."""
 
 import os
+import re
 from pathlib import Path
 from statistics import median
 
@@ -218,10 +219,18 @@ def tables(result: dict) -> str:
     return "\n\n".join(part for part in out if part)
 
 
+def _sections(text: str) -> dict[str, str]:
+    """The sections of a text, {heading: whole section}."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    return {part.splitlines()[0]: part.strip() for part in parts if part.startswith("## ")}
+
+
 def update_docs(path: Path, text: str):
-    """Puts the tables between the two markers of the page."""
+    """Puts the sections of `text` between the two markers of the page; those that it lacks stay as they are there."""
     page = path.read_text()
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
         raise SystemExit(f"{path} lacks its markers {BEGIN} and {END}")
-    head, tail = page.split(BEGIN)[0], page.split(END)[1]
-    write_atomically(path, f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    head, rest = page.split(BEGIN)
+    present, tail = rest.split(END)
+    merged = "\n\n".join((_sections(present) | _sections(text)).values())
+    write_atomically(path, f"{head}{BEGIN}\n{merged}\n{END}{tail}")

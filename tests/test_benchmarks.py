@@ -96,3 +96,14 @@ def test_parts_that_fail_say_so(monkeypatch):
     result = {}
     run.measure(argparse.Namespace(only=["batch"], repeat=1, k_max=1.0, small=True, json=None), result)
     assert "not measured: batch: no such thing" in report.tables(result)
+
+
+def test_sections_that_were_not_measured_stay(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n{report.BEGIN}\n## One\n\nold\n\n## Two\n\nkept\n{report.END}\n## After\n")
+    report.update_docs(page, "## One\n\nnew\n\n## Three\n\nnew")
+    sections = "## One\n\nnew\n\n## Two\n\nkept\n\n## Three\n\nnew"
+    assert page.read_text() == f"# Page\n{report.BEGIN}\n{sections}\n{report.END}\n## After\n"
+    page.write_text("# Page\n")
+    with pytest.raises(SystemExit, match="lacks its markers"):
+        report.update_docs(page, "## One")
