@@ -40,8 +40,8 @@ CLASS_DERIVED = {
 }
 
 # CLASS's fluid of massive neutrinos moves differences by the mass by 2e-2. phiphi changes by 2e-5 over 2 SIGMA of
-# tau_reio; with the full projection the sampling of CLASS's sources in time, 0.05 at "variation", leaves noise of 1e-5 in
-# that at l <= 10 (0.02: 1e-6). Limber's integral has none from l = 11 on; at l = 2 it is off by an eighth of the change.
+# tau_reio; with the full projection the sampling of CLASS's sources in time, 0.05 at "variation", leaves noise of 1e-5
+# in that at l <= 10 (0.02: 1e-6). Limber's integral has none: right from l = 11 on, at l = 2 an eighth is missing.
 FINE_SOURCES: dict[str, Any] = {"perturbations_sampling_stepsize": 0.01, "l_switch_limber": 10.0}
 FOR_DIFFERENCES: dict[str, dict[str, Any]] = {"m_ncdm": ref.POINT_NCDM, "tau_reio": FINE_SOURCES}
 
