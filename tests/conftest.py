@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 _MAPS, _STATM = Path("/proc/self/maps"), Path("/proc/self/statm")
 _MANY_MAPS = 25_000  # a solver compiled for one structure takes 2400 of them; Linux allows a process 65530
-_MUCH_MEMORY = 4 * 2**30  # bytes; beside it a test takes up to 5 GiB while it compiles, and two processes may run
+_MUCH_MEMORY = 4 * 2**30  # bytes; beside it a test takes up to 2 GiB while it compiles, and two processes may run
 
 
 def _compiled_programs_weigh() -> bool:

@@ -1,8 +1,8 @@
 """How XLA compiles for CPUs.
 
 XLA has two ways to make machine code of a fused kernel on a CPU. The one that is its default builds each kernel with
-machinery of its own; a spectrum has a thousand small kernels, and with it takes half as long again to compile, half as
-much memory again (gradients: twice), and a quarter more time to run (measured with jax 0.10.2: docs/performance.md).
+machinery of its own; with it a spectrum takes half as long again to compile, half as much memory again (gradients:
+twice), and a quarter more time to run (measured with jax 0.10.2: docs/notes/2026-11-28-kernels.md).
 """
 
 import os
