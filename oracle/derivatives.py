@@ -23,7 +23,7 @@ import numpy as np
 import boltzax
 from oracle import differences as diff
 from oracle.docs import update_docs
-from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, Experiment, scales
+from oracle.experiment import PARAMETERS, POINTS, SIGMA, SMALL, SMALL_OUTPUTS, Experiment, scales
 from oracle.files import write_json
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "derivatives.md"
@@ -67,7 +67,7 @@ def forward_against_reverse(programs: diff.Programs, x: np.ndarray) -> dict[str,
             total, size = contraction(c, tangent)
             errors.append(abs(total - r[i]) / size)
         found["jvp against vjp"][name] = float(max(errors))
-        report = diff.compare(name, value, jac[name], [tangent, tangent])
+        report = diff.compare(SIGMA[name], value, jac[name], [tangent, tangent])
         found["jacobian against jvp"][name] = max(e for parts in report.values() for e, _ in parts.values())
     return found
 
@@ -107,7 +107,7 @@ def against_differences(
         if steps is not None:
             found = diff.wide_differences(programs.value, x, name, steps)
             ours = {key: diff.extrapolate([d[key] for d in found], 1.0, {"": slice(None)})[0] for key in found[0]}
-        report[name] = diff.compare(name, value, ours, differences(name))
+        report[name] = diff.compare(SIGMA[name], value, ours, differences(name))
         error, own, where = max((*pair, f"{o} {b}") for o, parts in report[name].items() for b, pair in parts.items())
         say(f"{name}: {error:.1e} ({where.strip()}; the differences themselves {own:.1e})")
     return report

@@ -136,8 +136,19 @@ def central_differences(f: Callable, x: np.ndarray, direction: np.ndarray, step:
     return found
 
 
-def extrapolate(differences: list[np.ndarray], weights: np.ndarray, parts: Mapping[str, slice]):
-    """Richardson's tableau of central differences: derivative [n], and its estimated error in each part.
+def one_sided_differences(f: Callable, x: Any, step: float, levels: int) -> list[Any]:
+    """Differences of a pytree-valued f of one number beyond x alone, with steps halved from level to level."""
+    here = f(x)
+    return [
+        jax.tree.map(lambda a, b, s=step / 2**i: (np.asarray(a) - np.asarray(b)) / s, f(x + step / 2**i), here)
+        for i in range(levels)
+    ]
+
+
+def extrapolate(differences: list[np.ndarray], weights: np.ndarray, parts: Mapping[str, slice], ratio: float = 4.0):
+    """Richardson's tableau of differences: derivative [n], and its estimated error in each part.
+
+    ratio: by which each half step lessens their leading error: 4 for central differences, 2 for one-sided ones.
 
     In each part the entry of the tableau with the smallest estimate is taken, which is the larger weighted change
     from its two parents (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0): small steps lose to round-off, large ones to
@@ -150,7 +161,7 @@ def extrapolate(differences: list[np.ndarray], weights: np.ndarray, parts: Mappi
     for difference in differences[1:]:
         new = [np.atleast_1d(difference)]
         for m, older in enumerate(row, start=1):
-            new.append(new[-1] + (new[-1] - older) / (4.0**m - 1.0))
+            new.append(new[-1] + (new[-1] - older) / (ratio**m - 1.0))
             change = weights * np.maximum(np.abs(new[m] - new[m - 1]), np.abs(new[m] - older))
             for part, where in parts.items():
                 error = np.max(change[where])
@@ -164,21 +175,22 @@ def extrapolate(differences: list[np.ndarray], weights: np.ndarray, parts: Mappi
 
 
 def compare(
-    parameter: str, value: Observables, exact: Observables, differences: list[Observables]
+    sigma: float, value: Observables, exact: Observables, differences: list[Observables], ratio: float = 4.0
 ) -> dict[str, dict[str, list[float]]]:
     """{observable: {band: [error, estimated error of the differences]}} of exact derivatives by one parameter.
 
-    Observables that the differences lack are left out.
+    sigma: its standard deviation, which decides what is negligible; ratio: see `extrapolate`. Observables that the
+    differences lack are left out.
     """
     report = {}
     for name in (n for n in exact if n in differences[0]):
         size = differences[0][name].size
         x, derivative = (np.atleast_1d(np.asarray(tree[name]))[:size] for tree in (value, exact))
         w, parts = np.atleast_1d(weight(name, x)), bands(name, size)
-        found, own = extrapolate([d[name] for d in differences], w, parts)
+        found, own = extrapolate([d[name] for d in differences], w, parts, ratio)
         report[name] = {}
         for part, where in parts.items():
-            floor = NEGLIGIBLE * np.max(np.abs(w * x)[where]) / SIGMA[parameter]
+            floor = NEGLIGIBLE * np.max(np.abs(w * x)[where]) / sigma
             scale = max(np.max(np.abs(w * derivative)[where]), floor)
             error = np.max(np.abs(w * (derivative - found))[where])
             report[name][part] = [float(error / scale), float(own[part] / scale)] if scale else [0.0, 0.0]

@@ -70,7 +70,7 @@ def derivative_errors(parameters: tuple[str, ...], seed: int) -> dict[str, float
     """Largest error of `boltzax.jacobian` against converged finite differences, by parameter, at one point."""
     import boltzax
     from oracle import differences as diff
-    from oracle.experiment import PARAMETERS
+    from oracle.experiment import PARAMETERS, SIGMA
 
     point = _one_species(seed, 1)[0] | {"m_ncdm": None}
     x = np.array([_one_species(seed, 1)[0]["m_ncdm"][0] if n == "m_ncdm" else point[n] for n in PARAMETERS])
@@ -78,7 +78,7 @@ def derivative_errors(parameters: tuple[str, ...], seed: int) -> dict[str, float
     value, jacobian = programs.jacobian(x)
     found = {}
     for name in parameters:
-        report = diff.compare(name, value, jacobian[name], diff.of_boltzax(programs, x, name, levels=5))
+        report = diff.compare(SIGMA[name], value, jacobian[name], diff.of_boltzax(programs, x, name, levels=5))
         found[name] = max(error for parts in report.values() for error, _ in parts.values())
     return found
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from oracle import differences as diff
 from oracle.derivatives import contraction, cotangent
-from oracle.experiment import PARAMETERS, POINTS, SMALL, SMALL_OUTPUTS, cosmology, scales
+from oracle.experiment import PARAMETERS, POINTS, SIGMA, SMALL, SMALL_OUTPUTS, cosmology, scales
 
 import boltzax
 
@@ -75,7 +75,7 @@ def test_reverse_mode_agrees_with_forward_mode(jacobian, second, seed):
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_jacobian_agrees_with_finite_differences(programs, jacobian, parameter):
     value, jac = jacobian(X)
-    report = diff.compare(parameter, value, jac[parameter], diff.of_boltzax(programs, X, parameter, levels=4))
+    report = diff.compare(SIGMA[parameter], value, jac[parameter], diff.of_boltzax(programs, X, parameter, levels=4))
     error, where = worst(report)
     assert error < 1e-5, where
 
@@ -134,6 +134,6 @@ def test_derivatives_at_vanishing_mass(programs, jacobian):
     x = with_mass(5e-4)  # neutrinos that become slow today
     value, jac = jacobian(x)
     found = diff.central_differences(programs.value, x, np.arange(X.size) == MASS, 1e-4, levels=4)
-    report = diff.compare("m_ncdm", value, jac["m_ncdm"], found)
+    report = diff.compare(SIGMA["m_ncdm"], value, jac["m_ncdm"], found)
     error, where = worst(report)
     assert error < 1e-4, where
