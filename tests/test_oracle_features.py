@@ -17,6 +17,11 @@ def test_points_are_drawn_in_the_stated_ranges():
             assert set(features.FEATURES[name].required) <= set(LABELS)
             assert prior.RANGES["h"][0] < point["h"] < prior.RANGES["h"][1]
         assert all(p != q for p, q in itertools.pairwise(points)), feature.title
+        light = [i for i in range(50) if not points[i]["m_ncdm"]]
+        assert light == ([] if name == "neutrinos" else [i for i in range(50) if i % 3])
+        for i in light:
+            before, species = prior.draw(i, 3), prior.PER_SPECIES
+            assert points[i]["N_ur"] == pytest.approx(before["N_ur"] + species * len(before["m_ncdm"]), rel=1e-14)
     w = [features.draw("w0wa", i, 3) for i in range(50)]
     assert all(p["w0_fld"] + p["wa_fld"] < -0.1 for p in w)
     assert {np.sign(features.draw("curvature", i, 3)["Omega_k"]) for i in range(20)} == {-1.0, 1.0}
