@@ -182,13 +182,10 @@ def tables(points: Mapping[str, Any]) -> dict[str, str]:
     blocks = {"derivatives": [check for check in TITLES if check != "class"], "derivatives of CLASS": ["class"]}
     found = {}
     for block, checks in blocks.items():
-        if not any(check in report for report in points.values() for check in checks):
-            continue
-        parts = [summary(points, checks)]
-        for check in ("differences", "class"):
-            if check in checks and any(check in report for report in points.values()):
-                parts.append(matrix(points, check))
-        found[block] = "\n\n".join(parts)
+        run = [check for check in checks if any(check in report for report in points.values())]
+        if run:
+            matrices = [matrix(points, check) for check in run if check in ("differences", "class")]
+            found[block] = "\n\n".join([summary(points, checks), *matrices])
     return found
 
 
