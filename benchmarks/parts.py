@@ -28,8 +28,8 @@ class WorkerError(RuntimeError):
 class Worker:
     """A code in its own process."""
 
-    def __init__(self, code: str, settings: dict, cache: str | None = None):
-        env = dict(os.environ)
+    def __init__(self, code: str, settings: dict, cache: str | None = None, **variables: str):
+        env = dict(os.environ) | variables
         if cache is not None:
             env |= {
                 "JAX_COMPILATION_CACHE_DIR": cache,
@@ -251,9 +251,17 @@ def exponents(wall: dict[int, float]) -> dict[str, float | None]:
 
 
 def launches(options, say) -> dict:
-    """What the compiled programs launch on this machine's device, for one spectrum and what else fits."""
+    """What the compiled programs launch on this machine's device, for one spectrum and what else fits.
+
+    Compiled for a CPU in XLA's own way, which is closer to how it compiles for a GPU: the other one, of
+    `boltzax.compiler`, makes loops of scatters.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")  # before the import, which adds its choice
+    from boltzax import compiler
+
+    flags = {"XLA_FLAGS": f"{flags} {compiler.FLAG}=true".strip()} if compiler.known() else {}
     found, missing = {}, {}
-    with _folder() as cache, Worker("boltzax", _settings(options), cache) as worker:
+    with _folder() as cache, Worker("boltzax", _settings(options), cache, **flags) as worker:
         where = worker.ask(task="device")["found"]
         for name in (*TASKS, "batch"):
             say(name)

@@ -13,8 +13,13 @@ FLAG = "--xla_cpu_use_fusion_emitters"
 KNOWN = ("0.10.",)
 
 
+def known() -> bool:
+    """Whether the jaxlib that is installed knows the flag."""
+    return version("jaxlib").startswith(KNOWN)
+
+
 def choose_kernels() -> None:
     """Adds the choice to XLA_FLAGS, which XLA reads before its first program, unless the user has made it there."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if FLAG not in flags and version("jaxlib").startswith(KNOWN):
+    if FLAG not in flags and known():
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}=false".strip()
