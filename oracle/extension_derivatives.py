@@ -34,8 +34,8 @@ SCALES = {
     "DM_annihilation_efficiency": 5e-24, "N_idr": 0.3, "fde_zc": 0.05, "z_c": 500.0, "theta_i": 0.2,
     "Gamma_dcdm": 10.0, "omega_ini_dcdm": 0.01, "log10T_heat_hmcode": 0.2,
 }  # fmt: skip
-# Below, a parameter has no meaning. Omega_k has: but as closed space becomes flat its first wavenumbers pass the nodes
-# of the integral one by one, C_2 moves by 1e-6, and differences across zero by 3e-4 of the largest derivative.
+# Below, a parameter has no meaning. Omega_k has: but closed space lacks the longest waves, C_2 has a term in K |K|, and
+# differences across zero are of first order in their step.
 LOWEST = dict.fromkeys(("r", "f_cdi", "DM_annihilation_efficiency", "N_idr", "fde_zc", "Gamma_dcdm", "Omega_k"), 0.0)
 
 

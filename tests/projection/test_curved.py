@@ -37,11 +37,12 @@ def programs():
     return jax.jit(spectra), forward, reverse
 
 
-@pytest.mark.parametrize(("Omega_k", "bound"), [(-0.05, 1.2e-6), (-0.004, 2.8e-5), (0.0, 1.3e-4), (0.07, 1e-6)])
+@pytest.mark.parametrize(("Omega_k", "bound"), [(-0.05, 1.2e-6), (-0.004, 4e-6), (0.0, 1.3e-4), (0.07, 1e-6)])
 def test_derivatives(programs, Omega_k, bound):
     """Forward against differences of order four, reverse against forward.
 
-    Also where space changes from open to closed, and where the sum over nu begins; what is left there is TT at l = 2.
+    Also where the sum over nu begins, and where space changes from open to closed: there C_2 has a term in K |K|, because
+    closed space lacks the longest waves, and differences across it are right to the first order of their step.
     """
     value, forward, reverse = programs
     x = jnp.array([0.6736, Omega_k])

@@ -34,30 +34,33 @@ from boltzax.projection.table import bessel_blocks
 
 _NU = np.arange(3.0, 52.0)  # wavenumbers of closed space that are summed
 _NU_SWITCH, _NU_WIDTH = 30.0, 3.0  # where the integral takes over
-_K_SWITCH, _K_WIDTH = 0.04, 0.01  # K tau_0^2 from which a sum is taken
+_NU_FIRST = 2.5  # where it begins in closed space
+_K_SWITCH = 0.04  # K tau_0^2 from which a sum is taken
 _Y_SWITCH, _Y_WIDTH = 75.0, 8.0  # q tau_0 where the mapped table takes over from exact functions
 _Y_LAST, _Y_FIRST = _Y_SWITCH + 8.0 * _Y_WIDTH, _Y_SWITCH - 4.0 * _Y_WIDTH  # of the exact part, of the mapped one
 _L_EXACT = 190  # largest multipole that wavenumbers of the exact part reach
-_BELOW = 4  # wavenumbers of it below those of the grid
+_LONGEST = 24  # wavenumbers of it that are not of the grid
+_Y_GRID, _Y_GRID_WIDTH = 1.5, 0.3  # q tau_0 where those of the grid take over
 _CHUNK = 16  # wavenumbers of it that are summed at a time
 _NODES = 12  # impact parameters
-_POINTS = 8  # of the interpolation in time
+_POINTS = 9  # of the interpolation in time, around the nearest node
 
 
 def _switch(x):
     return 0.5 * (1.0 + jnp.tanh(x))
 
 
-def _shares(K, tau_0, q) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
-    """Weights that wavenumbers have in the integral, from nu = 2.5 on, and in the sum.
+def _summed(K, tau_0, q) -> Float[Array, "*s"]:
+    """Weight that wavenumbers have in the sum; the integral has the rest.
 
-    One and zero unless space is closed, and where K tau_0^2 is small: the sum is the integral there.
+    Zero unless space is closed; it grows as K^8 where K tau_0^2 is small: the sum is the integral there, and the
+    switch of nu would be too narrow for the nodes.
     """
     step = root(K)
     closed = step > 0.0
     nu = q / jnp.where(closed, step, 1.0)
-    summed = _switch((K * tau_0**2 - _K_SWITCH) / _K_WIDTH) * (1.0 - _switch((nu - _NU_SWITCH) / _NU_WIDTH))
-    return jnp.where(closed, _switch((nu - 2.5) / 0.1) * (1.0 - summed), 1.0), jnp.where(closed, summed, 0.0)
+    curved = (jnp.where(closed, K, 0.0) * tau_0**2 / _K_SWITCH) ** 8
+    return curved / (1.0 + curved) * (1.0 - _switch((nu - _NU_SWITCH) / _NU_WIDTH))
 
 
 def _mapped(tau_0, q) -> Float[Array, "*s"]:
@@ -106,22 +109,31 @@ def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[
 # -- exact radial functions --------------------------------------------------------------------------------------------
 
 
-def _exact_nodes(grid: Grid, y_min: float, K, tau_0):
-    """Wavenumbers q [1/Mpc] of the sum and of the integral, which begins at q = 0, and their weights of q dq / k^2."""
+def _exact_nodes(grid: Grid, K, tau_0):
+    """Wavenumbers q [1/Mpc] of the sum and of the integral, and their weights of q dq / k^2.
+
+    The integral begins at q = 0, in closed space at nu = 5/2, half a step below the first term of the sum. The longest
+    waves have nodes in s, q^2 = s^2 + (5/2)^2 K and q dq = s ds, so that none of them is cut off when K changes; those
+    of the grid are faded in beyond.
+    """
     step = root(K)
     closed = step > 0.0
     nu = jnp.asarray(_NU)
     summed = nu * jnp.where(closed, step, 1.0 / tau_0)
-    rest = _shares(K, tau_0, summed)[1] / nu  # q dq = (1 / nu) q^2
+    s, width = gauss_legendre(_LONGEST, 0.0, 2.0 * _Y_GRID)
+    long = jnp.sqrt((s / tau_0) ** 2 + jnp.where(closed, _NU_FIRST**2 * K, 0.0))
     n = int(np.searchsorted(grid.y, _Y_LAST))
-    below, width = gauss_legendre(_BELOW, 0.0, y_min)
-    q = np.concatenate([below, grid.y[:n]]) / tau_0
+    q = grid.y[:n] / tau_0
     valid = q > 2.1 * step  # what closed space does not have is weightless, and must be finite
     q = jnp.where(valid, q, 3.0 * step)
-    weight = np.concatenate([width / below, grid.y_weight[:n]])
-    weight = weight * jnp.where(valid, _shares(K, tau_0, q)[0], 0.0) * (1.0 - _mapped(tau_0, q) ** 2)
+    faded = lambda q: _switch((q * tau_0 - _Y_GRID) / _Y_GRID_WIDTH)
+    long_weight = s * width / tau_0**2 * (1.0 - faded(long))
+    weight = jnp.where(valid, grid.y_weight[:n] * q**2 * faded(q), 0.0)
+    rest = _summed(K, tau_0, summed) / nu * summed**2  # q dq = q^2 / nu
+    q = jnp.concatenate([long, q])
+    weight = jnp.concatenate([long_weight, weight]) * (1.0 - _summed(K, tau_0, q)) * (1.0 - _mapped(tau_0, q) ** 2)
     q, weight = jnp.concatenate([summed, q]), jnp.concatenate([rest, weight])
-    return q, weight * q**2 / (q**2 - K)
+    return q, weight / (q**2 - K)
 
 
 def _exact_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
@@ -130,7 +142,7 @@ def _exact_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
     chi = tau_0 * (1.0 - grid.x)
     kernels = jnp.stack([jnp.ones_like(chi), sine(K, chi) ** -2.0, lensing_kernel(chi, background, thermo)])
     columns = modes.columns * (kernels * grid.x_weight * tau_0)
-    q, weight = _exact_nodes(grid, 1.001 * p.y_min, K, tau_0)
+    q, weight = _exact_nodes(grid, K, tau_0)
     k2 = q**2 - K
     fill = -len(q) % _CHUNK
     chunks = jnp.pad(q, (0, fill), mode="edge").reshape(-1, _CHUNK)
@@ -187,7 +199,8 @@ def _mapped_columns(grid: Grid, background, thermo, modes: _Modes, geometry: _Ge
     K, tau_0 = modes.K, modes.tau_0
     x = 1.0 - geometry.chi / tau_0
     last = len(grid.x) - _POINTS
-    first = jnp.clip(jnp.searchsorted(jnp.asarray(grid.x), x) - _POINTS // 2, 0, last)
+    # in flat space x are the nodes themselves, where two neighbours would be a matter of rounding
+    first = jnp.clip(jnp.searchsorted(jnp.asarray(0.5 * (grid.x[1:] + grid.x[:-1])), x) - _POINTS // 2, 0, last)
     index = first[..., None] + np.arange(_POINTS)
     weight = lagrange_weights(jnp.asarray(grid.x)[index], x, jnp)
     kernels = jnp.stack(
@@ -232,6 +245,6 @@ def _mapped_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
         k2 = q**2 - K
         jacobian = 1.0 + 2.0 * mu2 * (cardinal @ geometry.slope) / tau  # d ln q / d ln y at fixed l
         weight = grid.y_weight[block.start : block.stop, None] * jacobian * q**2 / k2 * primordial(jnp.sqrt(k2))
-        weight = weight * _shares(K, tau_0, q)[0] * _mapped(tau_0, q) ** 2
+        weight = weight * (1.0 - _summed(K, tau_0, q)) * _mapped(tau_0, q) ** 2
         moments = moments.at[..., block.ells].add(sum_of_products(a, weight[:, None] * a))
     return moments
