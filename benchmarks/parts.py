@@ -256,10 +256,10 @@ def launches(options, say) -> dict:
     Compiled for a CPU in XLA's own way, which is closer to how it compiles for a GPU: the other one, of
     `boltzax.compiler`, makes loops of scatters.
     """
-    flags = os.environ.get("XLA_FLAGS", "")  # before the import, which adds its choice
+    given = os.environ.get("XLA_FLAGS", "")  # before the import, which adds its choice
     from boltzax import compiler
 
-    flags = {"XLA_FLAGS": f"{flags} {compiler.FLAG}=true".strip()} if compiler.known() else {}
+    flags = {"XLA_FLAGS": f"{given} {compiler.FLAG}=true".strip()} if compiler.known() else {}
     found, missing = {}, {}
     with _folder() as cache, Worker("boltzax", _settings(options), cache, **flags) as worker:
         where = worker.ask(task="device")["found"]

@@ -22,7 +22,6 @@ from oracle import reference as ref
 from oracle.docs import update_docs
 from oracle.errors import LABELS, errors, largest
 from oracle.files import write_json
-from oracle.progress import progress
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "features.md"
 L_MAX = 2500
@@ -182,22 +181,16 @@ def compare(name: str, index: int, seed: int, recipe: str, keep: bool) -> Errors
 def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[Errors]], list[str]]:
     """The errors at every point of every extension, and what failed, in words."""
     tasks = [(n, i, options.seed, options.recipe, options.keep) for i in range(options.points) for n in names]
-    found: dict[str, dict[int, Errors]] = {name: {} for name in names}
-    failures = []
-    with progress("points", len(tasks)) as tell:
-        for event in workers.run(compare, tasks, options.workers, options.threads):
-            name, index, *_ = event.task
-            what = f"{name} {index}"
-            if event.kind == "started":
-                tell(what)
-            elif event.kind == "failed":
-                failures.append(f"{what} failed: {event.result}")
-                tell(failures[-1], True)
-            else:
-                found[name][index] = event.result
-                cells = (f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in event.result.items())
-                tell(f"{what}: {', '.join(cells)}", True)
-    return {name: [errors for _, errors in sorted(points.items())] for name, points in found.items()}, failures
+    found, failures = workers.gather(
+        "points",
+        compare,
+        tasks,
+        options.workers,
+        options.threads,
+        label=lambda name, index, *_: f"{name} {index}",
+        describe=lambda _, errors: ", ".join(f"{LABELS[q]} {v:.1e} at {w:g}" for q, (v, w) in errors.items()),
+    )
+    return {name: [found[task] for task in tasks if task[0] == name and task in found] for name in names}, failures
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:

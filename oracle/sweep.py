@@ -4,9 +4,8 @@ Draws points from the prior (`oracle.prior`), runs CLASS at reference settings, 
 CAMB at each, and reports the distribution of errors by spectrum and band of l, the worst points and the failures. Each
 point is written to DIR as it comes; the same command goes on where an interrupted one stopped, and computes boltzax
 again where the package has changed since (reference runs are cached; those of seed 2026 are in `oracle/kept`, which
---keep adds to). --part I/N takes every N-th point, so that N jobs
-share one DIR; --report computes nothing. Exit code 0 if every requirement holds, 1 if one is missed or a point failed,
-2 for bad input.
+--keep adds to). --part I/N takes every N-th point, so that N jobs share one DIR; --report computes nothing. Exit code 0
+if every requirement holds, 1 if one is missed or a point failed, 2 for bad input.
 """
 
 import argparse

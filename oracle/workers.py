@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
+from oracle.progress import progress
+
 #: variables that tell the compiled codes how many threads to take
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -87,6 +89,34 @@ def run(function: Callable[..., Any], tasks: list[tuple], workers: int, threads:
     finally:
         for worker in pool:
             worker.stop()
+
+
+def gather(
+    title: str,
+    function: Callable[..., Any],
+    tasks: list[tuple],
+    workers: int,
+    threads: int,
+    label: Callable[..., str],
+    describe: Callable[[tuple, Any], str],
+) -> tuple[dict[tuple, Any], list[str]]:
+    """{task: result}, and in words the tasks that failed; tells progress as `title` counted.
+
+    label: names a task by its arguments; describe: says what the result of a task is.
+    """
+    results, failures = {}, []
+    with progress(title, len(tasks)) as tell:
+        for event in run(function, tasks, workers, threads):
+            what = label(*event.task)
+            if event.kind == "started":
+                tell(what)
+            elif event.kind == "failed":
+                failures.append(f"{what} failed: {event.result}")
+                tell(failures[-1], True)
+            else:
+                results[event.task] = event.result
+                tell(f"{what}: {describe(event.task, event.result)}", True)
+    return results, failures
 
 
 def use_compilation_cache() -> None:

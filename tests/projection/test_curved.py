@@ -41,8 +41,8 @@ def programs():
 def test_derivatives(programs, Omega_k, bound):
     """Forward against differences of order four, reverse against forward.
 
-    Also where the sum over nu begins, and where space changes from open to closed: there C_2 has a term in K |K|, because
-    closed space lacks the longest waves, and differences across it are right to the first order of their step.
+    Also where the sum over nu begins, and where space changes from open to closed: closed space lacks the longest
+    waves, C_2 has a term in K |K| there, and differences across it are right to the first order of their step.
     """
     value, forward, reverse = programs
     x = jnp.array([0.6736, Omega_k])

@@ -44,8 +44,18 @@ def traced_mode_weights(y_modes: Float[np.ndarray, " n"], y: Float[Array, "*s"])
     place = (jnp.arccos(inside) * n / np.pi - 0.5)[..., None]
     modes = np.arange(n)
     distances = (place - modes, place + 1 + modes, place - (2 * n - 1 - modes))  # of each mode and its mirror images
-    kernel = lambda d: jnp.where(jnp.abs(d) < _HALF_WIDTH, jnp.sinc(d) * jnp.exp(-0.5 * (d / _BETA) ** 2), 0.0)
-    return sum(kernel(d) for d in distances)
+    # cut between two modes: at one, y of a mode itself, the side and thus the slope would be a matter of rounding
+    near = lambda d: jnp.abs(d) < _HALF_WIDTH + 0.5
+    return sum(jnp.where(near(d), _sinc(d) * jnp.exp(-0.5 * (d / _BETA) ** 2), 0.0) for d in distances)
+
+
+def _sinc(d):
+    """sin(pi d) / (pi d); the slope of jnp.sinc is lost in rounding next to d = 0."""
+    x = jnp.pi * d
+    small = jnp.abs(d) < 0.02
+    series = jnp.polyval(jnp.array([-1.0 / 5040.0, 1.0 / 120.0, -1.0 / 6.0, 1.0]), jnp.where(small, x, 0.0) ** 2)
+    x = jnp.where(small, 1.0, x)
+    return jnp.where(small, series, jnp.sin(x) / x)
 
 
 def cardinal(n: int, theta: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m n"]:
