@@ -44,9 +44,7 @@ def traced_mode_weights(y_modes: Float[np.ndarray, " n"], y: Float[Array, "*s"])
     place = (jnp.arccos(inside) * n / np.pi - 0.5)[..., None]
     modes = np.arange(n)
     distances = (place - modes, place + 1 + modes, place - (2 * n - 1 - modes))  # of each mode and its mirror images
-    # cut between two modes: at one, y of a mode itself, the side and thus the slope would be a matter of rounding
-    near = lambda d: jnp.abs(d) < _HALF_WIDTH + 0.5
-    return sum(jnp.where(near(d), _sinc(d) * jnp.exp(-0.5 * (d / _BETA) ** 2), 0.0) for d in distances)
+    return sum(_sinc(d) * jnp.exp(-0.5 * (d / _BETA) ** 2) for d in distances)  # not cut off: smooth in y
 
 
 def _sinc(d):
