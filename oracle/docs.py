@@ -5,6 +5,7 @@ from pathlib import Path
 from oracle.files import write_text
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
+FIGURES = DOCS.parent / "figures"
 
 
 def update_docs(name: str, text: str, path: Path = DOCS) -> None:

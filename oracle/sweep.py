@@ -184,7 +184,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", action="store_true", help="only report what DIR holds")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the errors (default: DIR/sweep.png)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every number of the report")
-    parser.add_argument("--update-docs", action="store_true", help="rewrite the tables of docs/accuracy.md")
+    parser.add_argument("--update-docs", action="store_true", help="rewrite tables and figure of docs/accuracy.md")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from oracle import codes, prior
 from oracle import reference as ref
-from oracle.docs import update_docs
+from oracle.docs import FIGURES, update_docs
 from oracle.errors import LABELS, MATTER, bands, largest
 from oracle.files import write_json
 from oracle.sweep import load_all
@@ -170,6 +170,7 @@ def report(options: argparse.Namespace, seed: int) -> int:
         write_json(options.json, content)
     if options.update_docs:
         update_docs("sweep", f"`python -m oracle sweep --points {len(points)} --seed {seed} --out DIR`\n\n{text}")
+        plot(points, options.l_max, FIGURES / "sweep.png")
     missed = misses(found, points)
     print("\n".join(["", "missed:", *missed]) if missed else "\nevery requirement holds")
     return 1 if missed else 0
