@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "report": "compare every stage with CLASS and name the first that departs",
     "sweep": "errors over a broad prior, beside the defaults of CLASS and CAMB",
+    "robust": "points of the prior where anything fails",
     "gate": "exit 0 only if a stated criterion holds at freshly drawn points",
     "ladder": "how far each precision setting is from convergence",
 }

@@ -163,7 +163,8 @@ def _part(text: str) -> tuple[int, int]:
     return i, n
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A positive integer of the command line."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
@@ -171,15 +172,15 @@ def _positive(text: str) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command line."""
-    parser.add_argument("--points", type=_positive, required=True, metavar="N", help="how many points")
+    parser.add_argument("--points", type=positive, required=True, metavar="N", help="how many points")
     parser.add_argument("--seed", type=int, help="of the points; drawn from the system's entropy unless given")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="I/N", help="every N-th point, from the I-th")
     cores = os.cpu_count() or 1
     half = max(cores // 2, 1)
-    parser.add_argument("--workers", type=_positive, default=half, help=f"processes (default here: {half})")
-    parser.add_argument("--threads", type=_positive, default=min(2, cores), help="threads of each (default: 2)")
-    parser.add_argument("--l-max", type=_positive, default=L_MAX, help=f"largest multipole (default: {L_MAX})")
+    parser.add_argument("--workers", type=positive, default=half, help=f"processes (default here: {half})")
+    parser.add_argument("--threads", type=positive, default=min(2, cores), help="threads of each (default: 2)")
+    parser.add_argument("--l-max", type=positive, default=L_MAX, help=f"largest multipole (default: {L_MAX})")
     parser.add_argument("--keep", action="store_true", help="add the reference runs to oracle/kept")
     parser.add_argument("--report", action="store_true", help="only report what DIR holds")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the errors (default: DIR/sweep.png)")

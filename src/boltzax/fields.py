@@ -39,6 +39,11 @@ def locate(cosmo: Cosmology, name: str) -> Field:
     return found[0]
 
 
+def numbers(cosmo: Cosmology) -> tuple[str, ...]:
+    """The names of all numbers that `locate` finds: what `boltzax.jacobian` can differentiate by."""
+    return tuple(name for name, field in _fields(cosmo) if field.value is not None)
+
+
 def _fields(cosmo: Cosmology) -> Iterator[tuple[str, Field]]:
     for name, value in vars(cosmo).items():
         if value is None or eqx.is_array(value):
