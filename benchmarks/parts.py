@@ -14,7 +14,7 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 TASKS = ("value", "jacobian", "gradient")
 FAMILIES = {
-    "number of k modes (n_k_cmb)": [{"n_k_cmb": n} for n in (85, 120, 170, 240, 340)],
+    "number of k modes (n_k_cmb)": [{"n_k_cmb": n} for n in (88, 124, 176, 248, 352)],
     "exponentials of the hierarchies (n_tail)": [{"n_tail": n} for n in (4, 6, 8, 12, 16)],
     "momenta (n_q)": [{"n_q": n} for n in (3, 5, 8, 12)],
 }

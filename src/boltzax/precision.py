@@ -26,13 +26,13 @@ class Precision:
     n_k: float = 1.2  # steps per radian of k tau while radiation is resolved
     n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
     n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D to l_max = 2500, more beyond
-    x_stream: float = 60.0  # free streaming is resolved up to this k tau
+    x_stream: float = 70.0  # free streaming is resolved up to this k tau
     y_x_start: float = 1e-2  # k tau at the start
     # hierarchies
     n_tail: int = 8  # exponentials that stand for the multipoles l >= 3 of each (see perturbations/hierarchy.py)
     n_q: int = 5  # momenta of each massive neutrino
     # wavenumbers y = k tau_0
-    n_k_cmb: int = 170  # Chebyshev modes of the primary spectra to l_max = 2500, more beyond (see grids.py)
+    n_k_cmb: int = 176  # Chebyshev modes of the primary spectra to l_max = 2500, more beyond (see grids.py)
     k_per_efold: float = 8.0  # modes above them, for lensing and P(k)
     y_min: float = 0.28
     y_max_over_l: float = 1.5  # the largest y is at least this times l_max,
@@ -48,11 +48,11 @@ class Precision:
     l_growth: float = 0.06
     l_step: int = 50
     l_margin: int = 1500
-    l_max_pp: int = 6000  # the lensing potential that lenses reaches this far to l_max = 2500, as much farther beyond
+    l_max_pp: int = 6500  # the lensing potential that lenses reaches this far to l_max = 2500, as much farther beyond
     l_limber: int = 40  # lensing potential: Limber's approximation from here
     # tensor modes
     n_k_tensors: int = 128  # Chebyshev modes
-    l_max_tensors: int = 800  # tensor spectra are zero beyond
+    l_max_tensors: int = 1200  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
@@ -96,7 +96,7 @@ class Precision:
             l_margin=2000,
             l_max_pp=8000,
             n_k_tensors=320,
-            l_max_tensors=1200,
+            l_max_tensors=1600,
         )
 
 

@@ -151,7 +151,7 @@ def _to_every_ell(ells: tuple[int, ...]) -> np.ndarray:
 
     nodes = np.array(ells, float)
     ell = np.arange(ells[-1] + 1.0)
-    matrix = make_interp_spline(nodes, np.eye(len(nodes)), k=5)(ell)
+    matrix = make_interp_spline(nodes, np.eye(len(nodes)), k=7)(ell)  # of degree 5: 1.6e-4 in the troughs of EE
     scale = np.where(ell > 1, 1.0 / np.maximum(ell * (ell + 1.0), 1.0), 0.0)
     return scale[:, None] * matrix * (nodes * (nodes + 1.0))
 
