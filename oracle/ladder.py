@@ -36,6 +36,7 @@ _DOUBLED = ("n_h", "n_k", "n_v", "dtau_late", "chi_step", "l_growth", "l_step", 
 _PRESETS = ("fast", "default", "reference")
 _WAVES = "default, r = 0.1"  # what settings of tensor modes are compared with
 _R = 0.1
+_REPEAT = 5  # solutions of which the fastest counts
 
 
 def finer(precision: boltzax.Precision, name: str) -> boltzax.Precision:
@@ -64,15 +65,16 @@ def base_of(name: str) -> str:
 
 
 def solve(point: dict[str, Any], settings: dict[str, Any], l_max: int, path: str) -> float:
-    """Solves a point into a file; returns the wall time of a solution once compiled."""
+    """Solves a point into a file; returns the least wall time of a solution once compiled."""
     precision = boltzax.Precision(**settings)
-    codes.solve(point, l_max, precision)
-    start = time.perf_counter()
-    results = codes.solve(point, l_max, precision)
-    np.asarray(results.lensed_cl.tt)
-    seconds = time.perf_counter() - start
+    seconds = []
+    for _ in range(1 + _REPEAT):
+        start = time.perf_counter()
+        results = codes.solve(point, l_max, precision)
+        np.asarray(results.lensed_cl.tt)
+        seconds.append(time.perf_counter() - start)
     save_npz(Path(path), codes.flatten(results))
-    return seconds
+    return min(seconds[1:])
 
 
 def sizes(result: dict[str, np.ndarray], reference: dict[str, np.ndarray], l_max: int) -> dict[str, float]:

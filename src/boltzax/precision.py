@@ -51,8 +51,8 @@ class Precision:
     l_max_pp: int = 6500  # the lensing potential that lenses reaches this far to l_max = 2500, as much farther beyond
     l_limber: int = 40  # lensing potential: Limber's approximation from here
     # tensor modes
-    n_k_tensors: int = 128  # Chebyshev modes
-    l_max_tensors: int = 1200  # tensor spectra are zero beyond
+    n_k_tensors: int = 180  # Chebyshev modes
+    l_max_tensors: int = 1800  # tensor spectra are zero beyond
     # schedule of the integrator
     lanes: int = 96
     block: int = 4
@@ -71,6 +71,7 @@ class Precision:
             k_per_efold=6.0,
             y_max_over_l=1.4,
             n_k_tensors=100,
+            l_max_tensors=800,
         )
 
     @classmethod
@@ -96,7 +97,7 @@ class Precision:
             l_margin=2000,
             l_max_pp=8000,
             n_k_tensors=320,
-            l_max_tensors=1600,
+            l_max_tensors=2500,
         )
 
 
