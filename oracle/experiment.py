@@ -41,7 +41,7 @@ POINTS: dict[str, tuple[float, ...]] = {
 # For programs that must compile and run quickly: right in every term, wrong by percents.
 SMALL = boltzax.Precision(
     n_k=1.0, n_v=2.0, x_stream=30.0, n_tail=4, n_q=3, n_k_cmb=60,
-    k_per_efold=8.0, l_margin=100, l_max_pp=600, l_growth=0.2, dtau_late=120.0, chi_step=0.2, lanes=32,
+    k_per_efold=8.0, l_margin=100, l_max_pp=600, l_growth=0.1, dtau_late=120.0, chi_step=0.2, lanes=32,
 )  # fmt: skip
 SMALL_OUTPUTS = boltzax.Outputs(l_max=400, k_max=1.0)
 
