@@ -37,7 +37,6 @@ SCALES = {
 # differences across zero are of first order in their step.
 LOWEST = dict.fromkeys(("r", "f_cdi", "DM_annihilation_efficiency", "N_idr", "fde_zc", "Gamma_dcdm", "Omega_k"), 0.0)
 
-
 #: for each parameter, at each point: the largest error, that of the differences themselves, and where
 Found = Mapping[str, list[tuple[float, float, str]]]
 
@@ -178,7 +177,7 @@ def _fresh(name: str, small: bool) -> Found:
 
 
 def beyond(error: float, own: float) -> bool:
-    """Whether an error is beyond the bound by more than the differences may be wrong, who may be so by the bound."""
+    """Whether an error exceeds the bound by more than that of the differences, or theirs, which proves nothing then."""
     return not (error <= BOUND + own and own <= BOUND)
 
 

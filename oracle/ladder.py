@@ -211,13 +211,14 @@ def main(options: argparse.Namespace) -> int:
     result = report(climb(options), options.l_max)
     text = markdown(result)
     print(text)
-    plot(result, options.plot or options.out / "ladder.png")
+    figures = [options.plot or options.out / "ladder.png"] + [FIGURES / "ladder.png"] * options.update_docs
+    for path in figures if result["settings"] else ():
+        plot(result, path)
     if options.json:
         write_json(options.json, result)
     if options.update_docs:
         command = f"python -m oracle ladder --point {options.point} --out DIR"
         update_docs("ladder", f"`{command}`\n\n{text}")
-        plot(result, FIGURES / "ladder.png")
     missed = misses(result)
     print("\n".join(["", *missed]) if missed else "\nevery setting is within a third of the budget")
     return 1 if missed else 0

@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from tests.test_solve import OUTPUTS, SMALL
+from oracle.experiment import SMALL
+from oracle.experiment import SMALL_OUTPUTS as OUTPUTS
 
 import boltzax
 from boltzax.check_accuracy import direction, finest

@@ -9,15 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracle.experiment import SMALL
+from oracle.experiment import SMALL_OUTPUTS as OUTPUTS
 
 import boltzax
 from boltzax.errors import BoltzaxError, OutOfRangeError, ParameterRangeError, PrecisionError
 
-SMALL = boltzax.Precision(
-    n_k=1.0, n_v=2.0, x_stream=30.0, n_tail=4, n_q=3, n_k_cmb=60,
-    k_per_efold=4.0, l_margin=100, l_max_pp=600, l_growth=0.1, dtau_late=120.0, chi_step=0.2, lanes=32,
-)  # fmt: skip
-OUTPUTS = boltzax.Outputs(l_max=400, k_max=1.0)
 ELL = np.arange(401)
 WEIGHTS = np.random.default_rng(1).normal(size=(2, 401)) * ELL**2
 

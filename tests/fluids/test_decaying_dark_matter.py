@@ -76,7 +76,8 @@ def test_derivatives():
         x = jnp.array([Gamma, omega])
         jacobian = np.asarray(forward(x))
         cotangent = np.random.default_rng(2).normal(size=len(jacobian))
-        np.testing.assert_allclose(reverse(x, cotangent), cotangent @ jacobian, rtol=2e-12, atol=1e-12)
+        # by omega at Gamma = 0 it is zero: rounding of terms of order ten, 1e-11, of which the two differ by 1.5e-12
+        np.testing.assert_allclose(reverse(x, cotangent), cotangent @ jacobian, rtol=2e-12, atol=3e-12)
         by_Gamma = jacobian[:, 0]
         if not step:
             assert np.abs(by_Gamma).max() < 1e-12  # of nothing

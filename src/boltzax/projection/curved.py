@@ -43,7 +43,7 @@ _LONGEST = 24  # wavenumbers of it that are not of the grid
 _Y_GRID, _Y_GRID_WIDTH = 1.5, 0.3  # q tau_0 where those of the grid take over
 _CHUNK = 16  # wavenumbers of it that are summed at a time
 _NODES = 12  # impact parameters
-_POINTS = 9  # of the interpolation in time, around the nearest node
+_POINTS = 8  # of the interpolation in time
 
 
 def _switch(x):
@@ -101,7 +101,7 @@ class _Modes(NamedTuple):
 def angular_spectra(grid: Grid, p, background, thermo, src, primordial) -> dict[str, Float[Array, " ell"]]:
     """Unlensed C_l of every pair at the solved multipoles, as `boltzax.projection.line_of_sight.angular_spectra`."""
     modes = _Modes.of(grid, background, src)
-    moments = _exact_part(grid, p, background, thermo, modes, primordial)
+    moments = _exact_part(grid, background, thermo, modes, primordial)
     moments = moments + _mapped_part(grid, p, background, thermo, modes, primordial)
     return spectra_of(4.0 * np.pi * moments, grid.ell.astype(float))
 
@@ -136,7 +136,7 @@ def _exact_nodes(grid: Grid, K, tau_0):
     return q, weight / (q**2 - K)
 
 
-def _exact_part(grid: Grid, p, background, thermo, modes: _Modes, primordial):
+def _exact_part(grid: Grid, background, thermo, modes: _Modes, primordial):
     """Moments [3, 3, ell] of the integrals of all wavenumbers to q tau_0 ~ _Y_LAST."""
     K, tau_0 = modes.K, modes.tau_0
     chi = tau_0 * (1.0 - grid.x)
@@ -199,8 +199,8 @@ def _mapped_columns(grid: Grid, background, thermo, modes: _Modes, geometry: _Ge
     K, tau_0 = modes.K, modes.tau_0
     x = 1.0 - geometry.chi / tau_0
     last = len(grid.x) - _POINTS
-    # in flat space x are the nodes themselves, where two neighbours would be a matter of rounding
-    first = jnp.clip(jnp.searchsorted(jnp.asarray(0.5 * (grid.x[1:] + grid.x[:-1])), x) - _POINTS // 2, 0, last)
+    # in flat space x are the nodes themselves, and rounding shall not choose which way the neighbours lie
+    first = jnp.clip(jnp.searchsorted(jnp.asarray(grid.x - 1e-9), x) - _POINTS // 2, 0, last)
     index = first[..., None] + np.arange(_POINTS)
     weight = lagrange_weights(jnp.asarray(grid.x)[index], x, jnp)
     kernels = jnp.stack(
