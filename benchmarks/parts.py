@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 HERE = Path(__file__).resolve().parent
 TASKS = ("value", "jacobian", "gradient")
 FAMILIES = {
@@ -28,7 +30,7 @@ class WorkerError(RuntimeError):
 class Worker:
     """A code in its own process."""
 
-    def __init__(self, code: str, settings: dict, cache: str | None = None, **variables: str):
+    def __init__(self, code: str, settings: dict, cache: str | None = None, python: str = "", **variables: str):
         env = dict(os.environ) | variables
         if cache is not None:
             env |= {
@@ -36,7 +38,7 @@ class Worker:
                 "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
                 "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
             }
-        command = [sys.executable, str(HERE / "workers.py"), code, json.dumps(settings)]
+        command = [python or sys.executable, str(HERE / "workers.py"), code, json.dumps(settings)]
         self.code = code
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         try:
@@ -247,6 +249,39 @@ def exponents(wall: dict[int, float]) -> dict[str, float | None]:
     return {"exponent": slope, "last_exponent": (y1 - y0) / (x1 - x0)}
 
 
+# -- peers ------------------------------------------------------------------------------------------------------------
+
+
+def peers(options, say) -> dict:
+    """Errors of lensed spectra against the reference, first call and later ones of each code, massless neutrinos.
+
+    ABCMB, which wants a jax of its own, is run by another interpreter, --abcmb.
+    """
+    base, found = _settings(options, neutrinos="massless"), {"codes": {}, "missing": {}}
+    for code in ("boltzax", "classy", "camb", *(["abcmb"] if options.abcmb else [])):
+        say(code)
+        try:
+            with _folder() as cache, Worker(code, base, cache, options.abcmb if code == "abcmb" else "") as worker:
+                first = worker.ask(point=None, task="spectra")
+                record = {"first": first["wall"], "errors": _errors(first["value"], base["l_max"])}
+                times = take_turns({code: (worker, {})}, range(1, options.repeat + 1), say, found["missing"])
+                found["codes"][code] = record | times.get(code, {})
+        except WorkerError as error:
+            found["missing"][code] = str(error)
+    return {"l_max": base["l_max"], **found}
+
+
+def _errors(spectra: dict, l_max: int) -> dict[str, float]:
+    """The largest error of each lensed spectrum, that of TE over sqrt(TT EE), for 30 <= l <= l_max."""
+    sys.path.insert(0, str(HERE.parent))  # for `oracle`, which is not an installed package
+    from oracle import errors
+    from oracle import reference as ref
+
+    with_kind = {f"lensed_{name}": np.array(values) for name, values in spectra.items()}
+    reference = {k: v[: l_max + 1] for k, v in ref.load_spectra("massless").items() if k in with_kind}
+    return {name: errors.largest(e, 30, l_max)[0] for name, e in errors.errors(with_kind, reference).items()}
+
+
 # -- the compiled program and the device ------------------------------------------------------------------------------
 
 
@@ -300,6 +335,7 @@ PARTS = {
     "jacobian": jacobian,
     "batch": batch,
     "scaling": scaling,
+    "peers": peers,
     "launches": launches,
     "device": device,
 }

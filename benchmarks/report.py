@@ -165,6 +165,18 @@ def _scaling(part) -> list[str]:
     return [_table(head, rows), _missing({"missing": missing})]
 
 
+def _peers(part) -> list[str]:
+    rows = []
+    for name, r in part["codes"].items():
+        errors = [f"{r['errors'][key]:.1e}" for key in ("lensed_tt", "lensed_te", "lensed_ee")]
+        times = [_both(r[key], digits=2) for key in ("wall", "cpu")] if "wall" in r else ["-", "-"]
+        memory = f"{r['peak_memory']:.0f}" if "wall" in r else "-"
+        rows.append([name, *errors, f"{r['first']:.1f}", *times, memory])
+    head = [f"lensed, 30 <= l <= {part['l_max']}, massless neutrinos", "TT, largest error", "TE / sqrt(TT EE)", "EE"]
+    head += ["first call [s]", "new cosmology: wall min / median [s]", "CPU min / median [s]", "peak memory [MiB]"]
+    return [_table(head, rows), _missing(part)]
+
+
 def _launches(part) -> list[str]:
     out = []
     for device, run in part.items():
@@ -202,6 +214,7 @@ SECTIONS = {
     "jacobian": ("Price of derivatives", _jacobian),
     "batch": ("Batches", _batch),
     "scaling": ("Growth with size", _scaling),
+    "peers": ("Beside other codes", _peers),
     "launches": ("Launches, bytes and operations", _launches),
     "device": ("Devices", _device),
 }

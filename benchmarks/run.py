@@ -5,6 +5,7 @@
     jacobian  value-and-Jacobian and value-and-gradient against the value: warm ratios, first calls, memory
     batch     one vmap over many cosmologies against one cosmology
     scaling   time against the number of k modes, l_max, hierarchy size and momenta, with exponents
+    peers     errors, first call and later ones of boltzax, classy, CAMB and, with --abcmb, ABCMB
     launches  kernels that the compiled programs launch, their bytes and operations
     device    one spectrum, a batch and a Jacobian on the device that JAX finds (run it on a machine with a GPU)
 
@@ -92,6 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=5, help="timed calls of each kind")
     parser.add_argument("--batch", type=int, default=16, help="cosmologies in a batch")
     parser.add_argument("--device-batch", type=int, default=64, help="cosmologies in the batch of `device`")
+    parser.add_argument("--abcmb", metavar="PYTHON", help="peers: the interpreter of an environment with ABCMB")
     parser.add_argument("--small", action="store_true", help="few modes, wrong by percents: tries the instrument alone")
     parser.add_argument("--json", type=Path, help="merge all figures into this file")
     parser.add_argument("--plot", type=Path, help="write a figure here")

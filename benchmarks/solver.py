@@ -60,6 +60,11 @@ class Boltzax:
         """Lensed spectra and P(k) of one cosmology."""
         return float(jax.block_until_ready(self._solve(self.cosmology(index))).lensed_cl.tt[200])
 
+    def spectra(self, index):
+        """Lensed C_l of one cosmology."""
+        lensed = self._solve(self.cosmology(index)).lensed_cl
+        return {name: getattr(lensed, name).tolist() for name in ("tt", "te", "ee")}
+
     def jacobian(self, index):
         """The same with derivatives of spectra and derived parameters by all parameters."""
         results, jac = jax.block_until_ready(

@@ -1,7 +1,8 @@
 """One code in its own process, evaluated on request: its time, CPU time and peak memory are its own.
 
 `python benchmarks/workers.py CODE SETTINGS` answers each line of JSON on its standard input with one. {"point": i} asks
-for the spectra at cosmology i; with "task" for another method of `solver.Boltzax`, with its further arguments.
+for the spectra at cosmology i; with "task" for another method of `solver.Boltzax`, with its further arguments; the task
+"spectra" of every code gives the lensed C_l (dimensionless, from l = 0) themselves.
 """
 
 import json
@@ -38,13 +39,16 @@ class Classy:
             neutrinos |= {"N_ncdm": len(masses), "m_ncdm": ",".join(map(str, masses))}
         self.fixed |= neutrinos
 
-    def value(self, index):
+    def spectra(self, index):
         code = self.new()
         code.set(self.fixed | cosmology_at(index))
         code.compute()
-        value = float(code.lensed_cl(self.l_max)["tt"][200])
+        lensed = code.lensed_cl(self.l_max)
         code.struct_cleanup()
-        return value
+        return {name: lensed[name].tolist() for name in SPECTRA}
+
+    def value(self, index):
+        return self.spectra(index)["tt"][200]
 
 
 class Camb:
@@ -56,6 +60,13 @@ class Camb:
         self.package, self.settings = camb, settings
 
     def value(self, index):
+        return float(self._lensed(index)[200, 0])
+
+    def spectra(self, index):
+        lensed = self._lensed(index)
+        return {name: lensed[:, column].tolist() for name, column in (("tt", 0), ("te", 3), ("ee", 1))}
+
+    def _lensed(self, index):
         c, s = cosmology_at(index), self.settings
         massive = s["neutrinos"] == "massive"
         pars = self.package.CAMBparams()
@@ -76,10 +87,34 @@ class Camb:
         results = self.package.get_results(pars)
         if s["pk"]:
             results.get_linear_matter_power_spectrum()
-        return float(results.get_lensed_scalar_cls(s["l_max"], raw_cl=True)[200, 0])
+        return results.get_lensed_scalar_cls(s["l_max"], raw_cl=True)
 
 
-CODES = {"boltzax": boltzax, "classy": Classy, "camb": Camb}
+class Abcmb:
+    """ABCMB at its default precision (arXiv:2602.15104); massless neutrinos alone."""
+
+    def __init__(self, settings):
+        from abcmb.main import Model
+
+        if settings["neutrinos"] != "massless":
+            raise ValueError("asked of ABCMB with massless neutrinos alone")
+        self.model, self.l_max = Model(l_max=settings["l_max"], lensing=True), settings["l_max"]
+
+    def spectra(self, index):
+        c = cosmology_at(index)
+        c |= {"A_s": 1e-10 * np.exp(c.pop("ln_A_s_1e10")), "tau_reion": c.pop("tau_reio")}
+        out = self.model(c | {"Neff": NEUTRINOS["massless"]["N_ur"], "YHe": YHE, "N_nu_massive": 0})
+        found = {name: np.zeros(self.l_max + 1) for name in SPECTRA}
+        for name, values in (("tt", out.ClTT), ("te", out.ClTE), ("ee", out.ClEE)):
+            found[name][np.asarray(out.l, dtype=int)] = values
+        return {name: values.tolist() for name, values in found.items()}
+
+    def value(self, index):
+        return self.spectra(index)["tt"][200]
+
+
+CODES = {"boltzax": boltzax, "classy": Classy, "camb": Camb, "abcmb": Abcmb}
+SPECTRA = ("tt", "te", "ee")
 UNTIMED = ("stages", "launches", "device")  # tasks that return what they measured
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "docs" / "notebooks"
-FIGURES = {"spectra_and_derivatives": 3, "fisher_forecast": 1, "fit": 1}
+FIGURES = {"spectra_and_derivatives": 3, "fisher_forecast": 1, "fit": 1, "adding_a_species": 2}
 
 
 def test_every_notebook_is_tested_and_has_its_pictures():
@@ -23,7 +23,6 @@ def test_every_notebook_is_tested_and_has_its_pictures():
         assert (NOTEBOOKS / f"{name}.py").read_text().count("plt.subplots(") == count
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_notebook(name, tmp_path):
     import jax
@@ -55,3 +54,7 @@ def _check(name, text):
     if name == "fit":
         off = [float(v) for v in re.findall(r"off by (\S+) sigma", text)]
         assert len(off) == 6 and max(map(abs, off)) < 4.0
+    if name == "adding_a_species":
+        differences = re.search(r"cold dark matter: (\S+) in C_l\^TT, (\S+) in P", text).groups()
+        assert max(float(d) for d in differences) < 1e-10
+        assert float(re.search(r"derivative agree to (\S+)", text).group(1)) < 2e-4
