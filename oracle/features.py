@@ -150,11 +150,11 @@ _EARLY = {"start_small_k_at_tau_c_over_tau_h": 2e-5, "start_large_k_at_tau_h_ove
 def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     """Point number `index` of a seed: LCDM from the prior of the sweep, and the extension.
 
-    Neutrinos are massive at every fifth point alone, if they are not the extension: CLASS takes long with them.
+    Neutrinos are massive at every tenth point alone, if they are not the extension: CLASS takes long with them.
     """
     rng = np.random.default_rng([seed, index, *map(ord, name)])
     point = prior.draw(index, seed)
-    if index % 5 and name != "neutrinos":
+    if index % 10 != 9 and name != "neutrinos":
         point |= {"m_ncdm": (), "N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"])}
     return point | FEATURES[name].draw(rng)
 
