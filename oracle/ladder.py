@@ -203,6 +203,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Runs the command; returns the exit code."""
+    if options.only and options.update_docs:
+        print("--update-docs writes the whole table: leave --only out", file=sys.stderr)
+        return 2
     try:
         boltzax.Outputs(l_max=options.l_max)
     except boltzax.errors.PrecisionError as error:

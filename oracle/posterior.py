@@ -1,10 +1,11 @@
-"""A chain that `boltzax fit` wrote, against the table that Planck published.
+"""A chain that `boltzax fit` wrote, against a table that was published.
 
-`python -m oracle.posterior FOLDER` prints means and widths, the shift of each mean in published deviations and the
-ratio of the widths; --update-docs rewrites the table of docs/inference.md.
+`python -m oracle.posterior FOLDER [--published planck|desi]` prints means and widths, the shift of each mean in
+published deviations and the ratio of the widths; --update-docs rewrites the table of docs/inference.md.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from boltzax.inference.chains import Chain
@@ -12,8 +13,9 @@ from oracle.docs import update_docs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "inference.md"
 
-# Planck 2018 TT,TE,EE+lowE, arXiv:1807.06209, table 2: mean and standard deviation (tau_reio: mean of its two sides).
-PUBLISHED: dict[str, tuple[float, float]] = {
+# mean and standard deviation; the mean of its two sides where they differ
+# Planck 2018 TT,TE,EE+lowE, arXiv:1807.06209, table 2
+PLANCK: dict[str, tuple[float, float]] = {
     "omega_b": (0.02236, 0.00015),
     "omega_cdm": (0.1202, 0.0014),
     "H0": (67.27, 0.60),
@@ -26,12 +28,22 @@ PUBLISHED: dict[str, tuple[float, float]] = {
     "rs_drag": (147.05, 0.30),
     "age": (13.800, 0.024),
 }
+# DESI DR2 BAO and CMB (Planck's low l, CamSpec of PR4, lensing of PR4 and ACT DR6), w0 and wa free: arXiv:2503.14738,
+# table V
+DESI: dict[str, tuple[float, float]] = {
+    "w0_fld": (-0.42, 0.21),
+    "wa_fld": (-1.75, 0.58),
+    "Omega_m": (0.353, 0.021),
+    "H0": (63.6, 1.85),
+}
+#: by name: the title of its column, its values, and the marker of its table in the page
+PUBLISHED = {"planck": ("Planck 2018", PLANCK, "posterior"), "desi": ("DESI DR2 + CMB", DESI, "dark energy posterior")}
 
 
-def table(chain: Chain) -> str:
+def table(chain: Chain, title: str, published: Mapping[str, tuple[float, float]]) -> str:
     """The comparison in Markdown."""
-    rows = ["| parameter | boltzax | Planck 2018 | shift [sigma] | ratio of widths |", "|---|---|---|---|---|"]
-    for name, (mean, sigma) in PUBLISHED.items():
+    rows = [f"| parameter | boltzax | {title} | shift [sigma] | ratio of widths |", "|---|---|---|---|---|"]
+    for name, (mean, sigma) in published.items():
         ours, width = chain.mean(name), chain.std(name)
         rows.append(
             f"| `{name}` | {ours:.5g} ± {width:.2g} | {mean:.5g} ± {sigma:.2g} "
@@ -44,12 +56,14 @@ def table(chain: Chain) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="output folder of boltzax fit")
+    parser.add_argument("--published", choices=PUBLISHED, default="planck", help="whose table (default: planck)")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table of docs/inference.md")
     options = parser.parse_args()
-    text = table(Chain.load(options.folder))
+    title, published, marker = PUBLISHED[options.published]
+    text = table(Chain.load(options.folder), title, published)
     print(text)
     if options.update_docs:
-        update_docs("posterior", text, DOCS)
+        update_docs(marker, text, DOCS)
 
 
 if __name__ == "__main__":

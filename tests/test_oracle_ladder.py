@@ -69,3 +69,8 @@ def test_a_rung_that_fails_is_named(climb, capsys):
 
     assert climb(change)[0] == 1
     assert "taper failed: out of memory" in capsys.readouterr().out
+
+
+def test_a_part_does_not_replace_the_whole_table(tmp_path, capsys):
+    assert command_line.main(["ladder", "--out", str(tmp_path), "--only", "n_k", "--update-docs"]) == 2
+    assert "leave --only out" in capsys.readouterr().err

@@ -50,6 +50,14 @@ def test_importance_samples_and_their_resumption(fit, capsys):
     assert "chi2 plik-lite TTTEEE" in captured.out and "written to" in captured.out
 
 
+def test_nuts_writes_chains_with_derived_parameters(fit, capsys):
+    code, out = fit("--method", "nuts", "--draws", "6", "--warmup", "4", "--chains", "2", "--no-plot")
+    assert code == 0
+    chain = Chain.load(out)
+    assert chain.samples["tau_reio"].shape == chain.samples["H0"].shape == (2, 6)
+    assert (out / "chain_2.txt").exists() and "tau_reio" in capsys.readouterr().out
+
+
 def test_fisher_only_and_another_model_in_the_same_folder(fit, capsys):
     code, out = fit("--method", "fisher", "--no-plot")
     assert code == 0 and not (out / "chain.npz").exists()

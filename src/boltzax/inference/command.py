@@ -15,7 +15,7 @@ from boltzax.inference.laplace import importance_sample
 from boltzax.inference.lensing import PlanckLensing
 from boltzax.inference.model import LCDM, Model
 from boltzax.inference.newton import BestFit, fit
-from boltzax.inference.nuts import ENGINES, nuts
+from boltzax.inference.nuts import ENGINES, nuts, with_derived
 from boltzax.inference.planck import TAU_LOWE, LowEE, LowTT, PlikLite
 from boltzax.precision import Precision
 
@@ -114,9 +114,8 @@ def _sample(best: BestFit, options: argparse.Namespace, checkpoint: Path) -> Cha
     if options.method == "importance":
         return importance_sample(best, options.draws, options.seed, checkpoint=checkpoint / "importance.npz")
     if options.method == "nuts":
-        return nuts(
-            best, options.draws, options.warmup, options.chains, options.seed, options.engine, checkpoint=checkpoint
-        )
+        how = options.draws, options.warmup, options.chains, options.seed, options.engine
+        return with_derived(best, nuts(best, *how, checkpoint=checkpoint))
     return None
 
 
