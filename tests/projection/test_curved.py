@@ -47,7 +47,7 @@ def test_derivatives(programs, Omega_k, bound):
     value, forward, reverse = programs
     x = jnp.array([0.6736, Omega_k])
     jacobian = np.array([forward(x, v) for v in np.eye(2)])
-    # by Omega_k in small steps: over larger ones kinks of the lensing potential between modes, which are few here, add up
+    # by Omega_k in small steps: over larger ones kinks of the lensing potential between modes, few here, add up
     for row, step, unit in zip(jacobian, (1e-3, 1e-4), np.eye(2), strict=True):
         near, far = (value(x + h * unit) - value(x - h * unit) for h in (step, 2.0 * step))
         error = np.abs((8.0 * near - far) / (12.0 * step) - row)
