@@ -1,6 +1,6 @@
 """A chain that `boltzax fit` wrote, against a table that was published.
 
-`python -m oracle.posterior FOLDER [--published planck|desi]` prints means and widths, the shift of each mean in
+`python -m oracle.posterior FOLDER ... [--published planck|desi]` prints means and widths, the shift of each mean in
 published deviations and the ratio of the widths; --update-docs rewrites the table of docs/inference.md.
 """
 
@@ -55,12 +55,14 @@ def table(chain: Chain, title: str, published: Mapping[str, tuple[float, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="output folder of boltzax fit")
+    parser.add_argument(
+        "folders", nargs="+", metavar="FOLDER", help="output folder of boltzax fit; of several, all chains"
+    )
     parser.add_argument("--published", choices=PUBLISHED, default="planck", help="whose table (default: planck)")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table of docs/inference.md")
     options = parser.parse_args()
     title, published, marker = PUBLISHED[options.published]
-    text = table(Chain.load(options.folder), title, published)
+    text = table(Chain.load(*options.folders), title, published)
     print(text)
     if options.update_docs:
         update_docs(marker, text, DOCS)

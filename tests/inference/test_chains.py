@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from boltzax.errors import LikelihoodDataError
+from boltzax.errors import ConflictingParametersError, LikelihoodDataError
 from boltzax.inference.chains import Chain, effective_size, from_draws
 
 NAMES, MEAN, SIGMA = ("h", "n_s"), np.array([0.7, 0.96]), np.array([0.01, 0.004])
@@ -70,3 +70,21 @@ def test_files_are_read_back_by_getdist_and_arviz(make, tmp_path):
 def test_no_chain_to_load(tmp_path):
     with pytest.raises(LikelihoodDataError, match="no chain"):
         Chain.load(tmp_path)
+
+
+def test_chains_of_an_array_are_joined(tmp_path):
+    parts = [markov(chains=n) for n in (2, 1)]
+    for i, part in enumerate(parts):
+        part.save(tmp_path / str(i))
+    joined = Chain.load(tmp_path / "0", tmp_path / "1")
+    assert joined.weights.shape == (3, 500) and joined.bounds == parts[0].bounds
+    for n in joined.samples:
+        np.testing.assert_array_equal(joined.samples[n], np.concatenate([p.samples[n] for p in parts]))
+    assert joined.info["diverging"].shape == joined.log_posterior.shape == (3, 500)
+    markov(draws=400).save(tmp_path / "short")
+    weighted().save(tmp_path / "weighted")
+    for others in (("0", "short"), ("weighted", "weighted")):
+        with pytest.raises(ConflictingParametersError):
+            Chain.load(*(tmp_path / name for name in others))
+    with pytest.raises(LikelihoodDataError, match="no chain can be read"):
+        Chain.load(tmp_path / "0", tmp_path / "nowhere")

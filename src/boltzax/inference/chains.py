@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzax.errors import LikelihoodDataError, MissingDependencyError
+from boltzax.errors import ConflictingParametersError, LikelihoodDataError, MissingDependencyError
 from boltzax.inference.model import LABELS
 
 __all__ = ["Chain", "atomic_savez", "effective_size"]
@@ -148,8 +148,29 @@ class Chain:
         return list(texts)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike) -> "Chain":
-        """What `save` wrote; raises LikelihoodDataError if it is not there."""
+    def load(cls, *folders: str | os.PathLike) -> "Chain":
+        """What `save` wrote; of several folders, as an array of jobs fills them, all chains side by side.
+
+        Raises LikelihoodDataError if a folder holds no chain, ConflictingParametersError for chains of different
+        parameters or lengths, and for weighted samples, whose weights have no common scale.
+        """
+        chains = [cls._load(folder) for folder in folders]
+        if len(chains) == 1:
+            return chains[0]
+        if len({(tuple(c.samples), c.sampled, tuple(c.info), c.weights.shape[1]) for c in chains}) != 1:
+            raise ConflictingParametersError("the chains differ in their parameters or lengths")
+        if any(c.weighted for c in chains):
+            raise ConflictingParametersError("weighted samples cannot be joined: draw more in one folder")
+        join = lambda parts: np.concatenate(list(parts))
+        first = chains[0]
+        return cls(
+            {n: join(c.samples[n] for c in chains) for n in first.samples},
+            join(c.log_posterior for c in chains), join(c.weights for c in chains), first.sampled,
+            {n: join(c.info[n] for c in chains) for n in first.info}, first.bounds, first.name,
+        )  # fmt: skip
+
+    @classmethod
+    def _load(cls, folder: str | os.PathLike) -> "Chain":
         path = Path(folder) / "chain.npz"
         try:
             with np.load(path) as file:
