@@ -1,7 +1,8 @@
 """A chain that `boltzax fit` wrote, against a table that was published.
 
 `python -m oracle.posterior FOLDER ... [--published planck|desi]` prints means and widths, the shift of each mean in
-published deviations and the ratio of the widths; --update-docs rewrites the table of docs/inference.md.
+published deviations and the ratio of the widths; --plot FILE draws the posterior with bands of the published widths,
+and --update-docs rewrites the table of docs/inference.md.
 """
 
 import argparse
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from boltzax.inference.chains import Chain
+from boltzax.inference.plots import plot_corner
 from oracle.docs import update_docs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "inference.md"
@@ -59,11 +61,15 @@ def main() -> None:
         "folders", nargs="+", metavar="FOLDER", help="output folder of boltzax fit; of several, all chains"
     )
     parser.add_argument("--published", choices=PUBLISHED, default="planck", help="whose table (default: planck)")
+    parser.add_argument("--plot", metavar="FILE", help="draw the posterior")
     parser.add_argument("--update-docs", action="store_true", help="rewrite the table of docs/inference.md")
     options = parser.parse_args()
     title, published, marker = PUBLISHED[options.published]
-    text = table(Chain.load(*options.folders), title, published)
+    chain = Chain.load(*options.folders)
+    text = table(chain, title, published)
     print(text)
+    if options.plot:
+        plot_corner([chain], options.plot, names=list(published), published=published)
     if options.update_docs:
         update_docs(marker, text, DOCS)
 

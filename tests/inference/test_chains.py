@@ -34,6 +34,18 @@ def test_means_and_widths(make):
     assert chain.mean("H0") == pytest.approx(100.0 * chain.mean("h"))
 
 
+def test_draws_without_weight_do_not_count():
+    """Derived parameters are NaN there."""
+    pytest.importorskip("getdist")
+    chain, alone = weighted(), weighted()
+    for array in (chain.weights, chain.log_posterior, *chain.samples.values()):
+        array[0, ::2] = {id(chain.weights): 0.0, id(chain.log_posterior): -np.inf}.get(id(array), np.nan)
+    for name, values in alone.samples.items():
+        expected = np.average(values[0, 1::2], weights=alone.weights[0, 1::2])
+        assert chain.mean(name) == pytest.approx(expected) == pytest.approx(chain.to_getdist().mean(name))
+        assert np.isfinite(chain.std(name))
+
+
 def test_effective_size():
     assert effective_size(np.ones(7)) == pytest.approx(7.0)
     assert effective_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1.0)

@@ -45,11 +45,16 @@ class Chain:
 
     def mean(self, name: str) -> float:
         """Posterior mean of a parameter."""
-        return float(np.average(self.samples[name], weights=self.weights))
+        return float(self._average(self.samples[name]))
 
     def std(self, name: str) -> float:
         """Posterior standard deviation of a parameter."""
-        return float(np.sqrt(np.average((self.samples[name] - self.mean(name)) ** 2, weights=self.weights)))
+        return float(np.sqrt(self._average((self.samples[name] - self.mean(name)) ** 2)))
+
+    def _average(self, values: np.ndarray) -> float:
+        """Over draws that have a weight; derived parameters of others, where the theory could not follow, are NaN."""
+        counts = self.weights > 0.0
+        return np.average(values[counts], weights=self.weights[counts])
 
     def diagnostics(self) -> dict[str, float]:
         """Effective sample size (the least over parameters for Markov chains), rank-normalised R-hat, divergences.
@@ -80,11 +85,12 @@ class Chain:
         """`getdist.MCSamples` of all parameters."""
         getdist = _import("getdist", "getdist samples")
         names = list(self.samples)
-        chains = [np.stack([self.samples[n][i] for n in names], axis=-1) for i in range(len(self.weights))]
+        counts = self.weights > 0.0
+        parts = lambda values: [row[good] for row, good in zip(values, counts, strict=True)]
         return getdist.MCSamples(
-            samples=chains,
-            weights=list(self.weights),
-            loglikes=list(-self.log_posterior),
+            samples=[np.stack(rows, axis=-1) for rows in zip(*(parts(self.samples[n]) for n in names), strict=True)],
+            weights=parts(self.weights),
+            loglikes=parts(-self.log_posterior),
             names=[n if n in self.sampled else f"{n}*" for n in names],
             labels=[LABELS.get(n, n) for n in names],
             ranges={n: [None if np.isinf(v) else v for v in b] for n, b in self.bounds.items() if n in names},

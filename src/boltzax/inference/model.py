@@ -35,7 +35,8 @@ LABELS = {
     "sigma8": r"\sigma_8", "S8": "S_8", "theta_s_100": r"100\theta_s", "age": r"t_0", "rs_drag": r"r_\mathrm{drag}",
     "A_planck": r"A_\mathrm{Planck}", "theta_star_100": r"100\theta_*", "thetastar": r"\theta_*",
     "cosmomc_theta": r"\theta_\mathrm{MC}", "omega_ncdm": r"\omega_\nu", "Omega_ncdm": r"\Omega_\nu",
-    "T_cmb": r"T_\mathrm{cmb}",
+    "T_cmb": r"T_\mathrm{cmb}", "w0_fld": "w_0", "wa_fld": "w_a", "cs2_fld": r"c_s^2", "Omega_k": r"\Omega_k",
+    "alpha_s": r"\alpha_s", "beta_s": r"\beta_s", "r": "r", "n_t": "n_t", "A_lens": r"A_\mathrm{lens}",
 }  # fmt: skip
 #: derived parameters that chains record
 DERIVED = ("H0", "Omega_m", "sigma8", "S8", "theta_s_100", "A_s", "age", "rs_drag", "z_reio", "YHe", "N_eff")
