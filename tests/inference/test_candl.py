@@ -85,9 +85,14 @@ def candl_folder(source: Path, target: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get(files.ENVIRONMENT), reason=f"real data: {files.ENVIRONMENT} names no folder")
-@pytest.mark.parametrize("name, bins, l_max", [("SPT3G_2018_TTTEEE_lite", 123, None), ("ACT_DR6_CMB_only", 135, 6500)])
-def test_real_data(tmp_path, reference, name, bins, l_max):
-    """chi2 of Planck's cosmology is reasonable and that of CLASS at high precision (to its last multipole)."""
+@pytest.mark.parametrize(
+    "name, bins, l_max, bound", [("SPT3G_2018_TTTEEE_lite", 123, None, 0.05), ("ACT_DR6_CMB_only", 135, 6500, 0.19)]
+)
+def test_real_data(tmp_path, reference, name, bins, l_max, bound):
+    """chi2 of Planck's cosmology is reasonable and that of CLASS at high precision (to its last multipole).
+
+    bound: ACT feels 1e-4 of TT at 2000 < l < 3000, which is what the table is good to, as 0.09.
+    """
     pytest.importorskip("candl")
     folders = files._folders(Path(os.environ[files.ENVIRONMENT]))
     folder = candl_folder(next(f for f in folders if (f / f"{name}.yaml").is_file()), tmp_path / "data")
@@ -107,4 +112,4 @@ def test_real_data(tmp_path, reference, name, bins, l_max):
     for spectrum in ("tt", "te", "ee"):
         values = (factor * table[f"lensed_{spectrum}"][: n + 1])[like.ell_min :]
         swapped[spectrum.upper()][: values.size] = values
-    assert chi2 == pytest.approx(float(like.chi_square(parameters | {"Dl": swapped})), abs=0.05)
+    assert chi2 == pytest.approx(float(like.chi_square(parameters | {"Dl": swapped})), abs=bound)
