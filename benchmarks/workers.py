@@ -81,7 +81,7 @@ class Camb:
             tau=c["tau_reio"],
         )
         pars.InitPower.set_params(As=1e-10 * np.exp(c["ln_A_s_1e10"]), ns=c["n_s"])
-        pars.set_for_lmax(s["l_max"], lens_potential_accuracy=1)
+        pars.set_for_lmax(s["l_max"], lens_potential_accuracy=1, nonlinear=False)  # as the others
         if s["pk"]:
             pars.set_matter_power(redshifts=[0.0], kmax=s["k_max"], silent=True)
         results = self.package.get_results(pars)
