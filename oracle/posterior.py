@@ -2,7 +2,7 @@
 
 `python -m oracle.posterior FOLDER ... [--published planck|desi]` prints means and widths, the shift of each mean in
 published deviations and the ratio of the widths; --plot FILE draws the posterior with bands of the published widths,
-and --update-docs rewrites the table of docs/inference.md.
+and --update-docs NAME rewrites that table of docs/inference.md.
 """
 
 import argparse
@@ -38,8 +38,8 @@ DESI: dict[str, tuple[float, float]] = {
     "Omega_m": (0.353, 0.021),
     "H0": (63.6, 1.85),
 }
-#: by name: the title of its column, its values, and the marker of its table in the page
-PUBLISHED = {"planck": ("Planck 2018", PLANCK, "posterior"), "desi": ("DESI DR2 + CMB", DESI, "dark energy posterior")}
+#: by name: the title of its column, and its values
+PUBLISHED = {"planck": ("Planck 2018", PLANCK), "desi": ("DESI DR2 + CMB", DESI)}
 
 
 def table(chain: Chain, title: str, published: Mapping[str, tuple[float, float]]) -> str:
@@ -62,16 +62,16 @@ def main() -> None:
     )
     parser.add_argument("--published", choices=PUBLISHED, default="planck", help="whose table (default: planck)")
     parser.add_argument("--plot", metavar="FILE", help="draw the posterior")
-    parser.add_argument("--update-docs", action="store_true", help="rewrite the table of docs/inference.md")
+    parser.add_argument("--update-docs", metavar="NAME", help="rewrite the table of this name in docs/inference.md")
     options = parser.parse_args()
-    title, published, marker = PUBLISHED[options.published]
+    title, published = PUBLISHED[options.published]
     chain = Chain.load(*options.folders)
     text = table(chain, title, published)
     print(text)
     if options.plot:
         plot_corner([chain], options.plot, names=list(published), published=published)
     if options.update_docs:
-        update_docs(marker, text, DOCS)
+        update_docs(options.update_docs, text, DOCS)
 
 
 if __name__ == "__main__":
