@@ -201,7 +201,7 @@ RANGES = [
         (errors.NotImplementedParameterError, {"Omega_k": 0.0, "r": 0.1}, "Omega_k and r cannot be combined"),
         (errors.NotImplementedParameterError, {"Gamma_dcdm": 1.0}, "'Gamma_dcdm'"),
         (errors.ParameterRangeError, {"w0_fld": -0.5, "wa_fld": 0.6}, "w0_fld + wa_fld must be below 0"),
-        (errors.ParameterRangeError, {"w0_fld": 0.2}, "w0_fld = 0.2"),
+        (errors.ParameterRangeError, {"w0_fld": 1.2}, "w0_fld = 1.2"),
         (errors.ParameterRangeError, {"w0_fld": -0.9, "wa_fld": -0.2, "use_ppf": "no"}, "crosses -1"),
         (errors.ParameterRangeError, {"wa_fld": 0.0, "use_ppf": "maybe"}, "'yes' or 'no', not 'maybe'"),
         (errors.ConflictingParametersError, {"w0_fld": -1.0, "w_fld": lambda a: -1.0 + 0.0 * a}, "not both"),

@@ -58,7 +58,7 @@ STORED = {
     "reionization_exponent": Parameter("", "exponent of (1+z) in the tanh reionization", 0.0, 10.0),
     "helium_fullreio_redshift": Parameter("", "redshift of the second helium reionization", 0.0, 50.0),
     "helium_fullreio_width": Parameter("", "width in redshift of the second helium reionization", 0.0, 20.0),
-    "w0_fld": Parameter("", "equation of state of dark energy today, w = w0_fld + wa_fld (1 - a)", -3.0, 0.0),
+    "w0_fld": Parameter("", "equation of state of dark energy today, w = w0_fld + wa_fld (1 - a)", -3.0, 1.0),
     "wa_fld": Parameter("", "slope of the equation of state of dark energy", -10.0, 3.0),
     "cs2_fld": Parameter("", "sound speed squared of dark energy in its rest frame", 0.0, 1.0e2),
     "use_ppf": Parameter("", "perturbations of dark energy: PPF (yes) or those of a fluid (no)"),
