@@ -42,18 +42,23 @@ def solve(point: Point, l_max: int, precision: Any = None) -> Any:
 
 
 def flatten(results: Any) -> Flat:
-    """Results of boltzax in the form of `oracle.reference.spectra`; nan where it refuses a k of the tables."""
+    """Results of boltzax in the form of `oracle.reference.spectra`; nan where it refuses a k of the tables.
+
+    In curved space k below the first mode, which do not exist, are left out (nan), and `k_first` is that mode.
+    """
     from boltzax.errors import OutOfRangeError
 
     flat = {f"lensed_{x}": np.asarray(getattr(results.lensed_cl, x)) for x in ("tt", "te", "ee", "bb", "pp", "tp")}
     flat |= {f"unlensed_{x}": np.asarray(getattr(results.unlensed_cl, x)) for x in ("tt", "te", "ee")}
     k = ref.K_H * float(results.cosmology.h)
     flat |= {"k": k, "z": np.array(ref.Z_PK)}
+    flat["k_first"] = 0.0 if results.matter.lift is None else float(results.matter.k_modes[0])
+    exist = k >= flat["k_first"]
     for key, species in (("pk", "m"), ("pk_cb", "cb")):
         flat[key] = np.full((len(ref.Z_PK), k.size), np.nan)
         for i, z in enumerate(ref.Z_PK):
             try:
-                flat[key][i] = results.pk_lin(k, z, species=species)
+                flat[key][i, exist] = results.pk_lin(k[exist], z, species=species)
             except OutOfRangeError:
                 continue
     return flat
