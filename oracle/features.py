@@ -109,7 +109,11 @@ FEATURES: dict[str, Feature] = {
     "constants": Feature(
         "other constants of nature at recombination", _uniform(varying_alpha=(0.97, 1.03), varying_me=(0.95, 1.05))
     ),
-    "annihilation": Feature("annihilating dark matter", _uniform(DM_annihilation_efficiency=(0.0, 2e-23))),
+    "annihilation": Feature(
+        "annihilating dark matter",
+        _uniform(DM_annihilation_efficiency=(0.0, 2e-23)),
+        settings=lambda point: _translated(point) | {"thermo_evolver": 1},  # the other one ends in nan
+    ),
     "radiation": Feature(
         "self-interacting dark radiation",
         _uniform(N_idr=(0.05, 1.0)),
