@@ -3,6 +3,7 @@
 import numpy as np
 
 YHE = 0.2454
+SPECTRA = ("tt", "te", "ee")  # lensed, of which errors are stated
 NEUTRINOS = {
     "massless": {"m_ncdm": (), "N_ur": 3.044},
     "massive": {"m_ncdm": (0.06,), "N_ur": 2.0328, "T_ncdm": 0.71611},

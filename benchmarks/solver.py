@@ -18,7 +18,7 @@ from boltzax.grids import unlensed_l_max
 from boltzax.solve import background, perturbed_sources, spectra, thermodynamics
 from boltzax.spectra.angular import AngularSpectra
 from boltzax.spectra.lensing import lens
-from points import NEUTRINOS, YHE, cosmology_at
+from points import NEUTRINOS, SPECTRA, YHE, cosmology_at
 
 
 def _stand_in(l_max: int) -> AngularSpectra:
@@ -63,7 +63,7 @@ class Boltzax:
     def spectra(self, index):
         """Lensed C_l of one cosmology."""
         lensed = self._solve(self.cosmology(index)).lensed_cl
-        return {name: getattr(lensed, name).tolist() for name in ("tt", "te", "ee")}
+        return {name: getattr(lensed, name).tolist() for name in SPECTRA}
 
     def jacobian(self, index):
         """The same with derivatives of spectra and derived parameters by all parameters."""

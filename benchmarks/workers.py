@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from points import NEUTRINOS, YHE, cosmology_at
+from points import NEUTRINOS, SPECTRA, YHE, cosmology_at
 
 
 def boltzax(settings):
@@ -23,7 +23,15 @@ def boltzax(settings):
     return Boltzax(settings)
 
 
-class Classy:
+class Compared:
+    """A code that boltzax is compared with: spectra(index), the lensed C_l by name as lists."""
+
+    def value(self, index):
+        """The same work, and one number of it."""
+        return self.spectra(index)["tt"][200]
+
+
+class Classy(Compared):
     """CLASS at its default precision."""
 
     def __init__(self, settings):
@@ -47,11 +55,8 @@ class Classy:
         code.struct_cleanup()
         return {name: lensed[name].tolist() for name in SPECTRA}
 
-    def value(self, index):
-        return self.spectra(index)["tt"][200]
 
-
-class Camb:
+class Camb(Compared):
     """CAMB at its default precision with lens_potential_accuracy = 1."""
 
     def __init__(self, settings):
@@ -59,14 +64,7 @@ class Camb:
 
         self.package, self.settings = camb, settings
 
-    def value(self, index):
-        return float(self._lensed(index)[200, 0])
-
     def spectra(self, index):
-        lensed = self._lensed(index)
-        return {name: lensed[:, column].tolist() for name, column in (("tt", 0), ("te", 3), ("ee", 1))}
-
-    def _lensed(self, index):
         c, s = cosmology_at(index), self.settings
         massive = s["neutrinos"] == "massive"
         pars = self.package.CAMBparams()
@@ -87,10 +85,11 @@ class Camb:
         results = self.package.get_results(pars)
         if s["pk"]:
             results.get_linear_matter_power_spectrum()
-        return results.get_lensed_scalar_cls(s["l_max"], raw_cl=True)
+        lensed = results.get_lensed_scalar_cls(s["l_max"], raw_cl=True)  # columns TT, EE, BB, TE
+        return {name: lensed[:, column].tolist() for name, column in zip(SPECTRA, (0, 3, 1), strict=True)}
 
 
-class Abcmb:
+class Abcmb(Compared):
     """ABCMB at its default precision (arXiv:2602.15104); massless neutrinos alone."""
 
     def __init__(self, settings):
@@ -105,16 +104,12 @@ class Abcmb:
         c |= {"A_s": 1e-10 * np.exp(c.pop("ln_A_s_1e10")), "tau_reion": c.pop("tau_reio")}
         out = self.model(c | {"Neff": NEUTRINOS["massless"]["N_ur"], "YHe": YHE, "N_nu_massive": 0})
         found = {name: np.zeros(self.l_max + 1) for name in SPECTRA}
-        for name, values in (("tt", out.ClTT), ("te", out.ClTE), ("ee", out.ClEE)):
+        for name, values in zip(SPECTRA, (out.ClTT, out.ClTE, out.ClEE), strict=True):
             found[name][np.asarray(out.l, dtype=int)] = values
         return {name: values.tolist() for name, values in found.items()}
 
-    def value(self, index):
-        return self.spectra(index)["tt"][200]
-
 
 CODES = {"boltzax": boltzax, "classy": Classy, "camb": Camb, "abcmb": Abcmb}
-SPECTRA = ("tt", "te", "ee")
 UNTIMED = ("stages", "launches", "device")  # tasks that return what they measured
 
 

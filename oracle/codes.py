@@ -44,7 +44,7 @@ def solve(point: Point, l_max: int, precision: Any = None) -> Any:
 def flatten(results: Any) -> Flat:
     """Results of boltzax in the form of `oracle.reference.spectra`; nan where it refuses a k of the tables.
 
-    In curved space k below the first mode, which do not exist, are left out (nan), and `k_first` is that mode.
+    In curved space k below the first mode, which do not exist, are nan too.
     """
     from boltzax.errors import OutOfRangeError
 
@@ -52,8 +52,7 @@ def flatten(results: Any) -> Flat:
     flat |= {f"unlensed_{x}": np.asarray(getattr(results.unlensed_cl, x)) for x in ("tt", "te", "ee")}
     k = ref.K_H * float(results.cosmology.h)
     flat |= {"k": k, "z": np.array(ref.Z_PK)}
-    flat["k_first"] = 0.0 if results.matter.lift is None else float(results.matter.k_modes[0])
-    exist = k >= flat["k_first"]
+    exist = k >= (0.0 if results.matter.lift is None else float(results.matter.k_modes[0]))
     for key, species in (("pk", "m"), ("pk_cb", "cb")):
         flat[key] = np.full((len(ref.Z_PK), k.size), np.nan)
         for i, z in enumerate(ref.Z_PK):

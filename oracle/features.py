@@ -150,6 +150,7 @@ CURVED_RADIAL = {"hyper_sampling_curved_low_nu": 30.0, "hyper_sampling_curved_hi
 #: and its steps in nu: as large as those of flat space they leave 8e-4 in TT at l = 254 (Omega_k = -0.03), where those
 #: beyond nu = 500 begin to skip modes
 CURVED_SAMPLING = CURVED_RADIAL | {"q_linstep": 0.15, "q_logstep_spline": 80.0}
+K_CURVED = 6e-4  # 1/Mpc: in curved space CLASS's P(k) is asked for beyond this alone
 # CLASS starts isocurvature modes so late that they are off by percents at l < 10
 _EARLY = {"start_small_k_at_tau_c_over_tau_h": 2e-5, "start_large_k_at_tau_h_over_tau_k": 0.005}
 
@@ -181,9 +182,8 @@ def compare(name: str, index: int, seed: int, recipe: str, keep: bool) -> Errors
     """The largest error of everything that is required at one point, and the l or k where it is."""
     point = draw(name, index, seed)
     reference = kept.spectra(class_settings(name, point, recipe), keep)
-    result = codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX))
-    found = errors(result, reference)
-    first = {"pk": int(np.searchsorted(result["k"], result.get("k_first", 0.0)))}  # no modes below it in curved space
+    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), reference)
+    first = {"pk": int(np.searchsorted(reference["k"], K_CURVED)) if "Omega_k" in point else 0}
     return {quantity: largest(found[quantity], first.get(quantity, 2), L_MAX) for quantity in FEATURES[name].required}
 
 

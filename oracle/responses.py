@@ -27,7 +27,7 @@ from oracle import codes
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import update_docs
-from oracle.features import CURVED_RADIAL, DECAYING_MULTIPOLES
+from oracle.features import CURVED_RADIAL, DECAYING_MULTIPOLES, K_CURVED
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
@@ -79,7 +79,6 @@ TITLES = {
 LOWEST = {"niv": 6}
 _FLAT = {"hyper_sampling_flat": 40.0}
 _CURVED = _FLAT | CURVED_RADIAL
-K_CURVED = 6e-4  # 1/Mpc: in curved space CLASS's P(k) is asked for beyond this alone
 # hierarchies and sampling of the reference; multipoles beyond 400 and the largest wave numbers are not needed
 SETTINGS = {"l_max_scalars": 500, "delta_l_max": 200, "P_k_max_1/Mpc": 3.0, "k_max_tau0_over_l_max": 8.0}
 # CLASS starts so late by default that its isocurvature modes are off by percents at l < 10; from so early a start its
