@@ -66,7 +66,7 @@ def translate(given: Mapping[str, Any]) -> tuple[Cosmology, Outputs]:
         h = float(cosmo.h)
         k_max = max(float(settings.get("P_k_max_1/Mpc", 0.0)), h * float(settings.get("P_k_max_h/Mpc", 0.0)))
         l_max, k_max = int(settings.get("l_max_scalars", 2500)), max(k_max, Outputs().k_max)
-        return cosmo, Outputs(l_max=l_max, k_max=k_max, nonlinear=_nonlinear(settings))
+        return cosmo, Outputs(l_max=l_max, k_max=k_max, nonlinear=nonlinear_method(settings))
     except NotImplementedParameterError:
         raise
     except BoltzaxError as error:
@@ -140,7 +140,8 @@ def _fluids(given: Mapping[str, Any], h: float) -> tuple[Fluid, ...]:
     return tuple(fluids)
 
 
-def _nonlinear(settings: Mapping[str, Any]) -> str | None:
+def nonlinear_method(settings: Mapping[str, Any]) -> str | None:
+    """The method of `Outputs` that CLASS's `non_linear` and `hmcode_version` name; none if they are not given."""
     method = str(settings.get("non_linear", "none")).strip().lower()
     if method in _NONE:
         return None

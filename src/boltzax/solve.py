@@ -114,7 +114,8 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
         others |= {type(fluid).__name__: fluid.alone for fluid in cosmo.fluids}
         for name, given in others.items():
             if given:
-                raise NotImplementedParameterError(f"Outputs(nonlinear=...) and {name} cannot be combined")
+                message = f"nonlinear corrections and {name} cannot be combined: ask with nonlinear=None"
+                raise NotImplementedParameterError(message)
         factor = lensing_factor(outputs.nonlinear, grid, matter, bg, cosmo)
         lensing = replace(src, weyl=src.weyl * factor)
     tensors = None if cosmo.r is None else tensor_spectra(p, bg.tau_0, src.tensors, partial(tensor_power, cosmo))

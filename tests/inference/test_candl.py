@@ -97,13 +97,13 @@ def test_real_data(tmp_path, reference, name, bins, l_max, bound):
     folders = files._folders(Path(os.environ[files.ENVIRONMENT]))
     folder = candl_folder(next(f for f in folders if (f / f"{name}.yaml").is_file()), tmp_path / "data")
     like = likelihood(folder / f"{name}.yaml", feedback=False)
-    D_l = theory_function(l_max=l_max)(CAMB_NAMES, like.ell_max, like.ell_min)
+    D_l = theory_function(l_max=l_max, nonlinear=None)(CAMB_NAMES, like.ell_max, like.ell_min)
     parameters = CAMB_NAMES | NUISANCE
     chi2 = float(like.chi_square(parameters | {"Dl": D_l}))
     assert 0.5 * bins < chi2 < 1.6 * bins
     if l_max is not None:  # ACT sees what lensing potentials beyond l = 5800 do, where the table's ends
         precision = boltzax.Precision(l_max_pp=4000)
-        D_l = theory_function(l_max=4300, precision=precision)(CAMB_NAMES, like.ell_max, like.ell_min)
+        D_l = theory_function(l_max=4300, precision=precision, nonlinear=None)(CAMB_NAMES, like.ell_max, like.ell_min)
         chi2 = float(like.chi_square(parameters | {"Dl": D_l}))
     table, n = reference("fiducial"), 3000
     ell = np.arange(n + 1)

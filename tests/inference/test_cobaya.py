@@ -12,6 +12,7 @@ from oracle.experiment import SMALL
 
 import boltzax
 from boltzax import inference
+from boltzax.errors import NotImplementedParameterError
 from boltzax.inference import files
 
 pytest.importorskip("cobaya")
@@ -28,7 +29,7 @@ CAMB_NAMES = {"H0": 68.0, "ombh2": 0.0223, "omch2": 0.119, "As": 2.1e-9, "ns": 0
 REQUIREMENTS = {
     "Cl": {"tt": 400, "te": 400, "ee": 400, "pp": 400, "tp": 400}, "unlensed_Cl": {"tt": 300}, "Hubble": {"z": Z},
     "angular_diameter_distance": {"z": Z}, "comoving_radial_distance": {"z": Z}, "rdrag": None, "omegam": None,
-    "Pk_interpolator": {"z": Z, "k_max": 0.9, "nonlinear": False}, "sigma8_z": {"z": Z}, "fsigma8": {"z": Z},
+    "Pk_interpolator": {"z": Z, "k_max": 0.9, "nonlinear": (True, False)}, "sigma8_z": {"z": Z}, "fsigma8": {"z": Z},
     "angular_diameter_distance_2": {"z_pairs": [(0.5, 1.0), (1.0, 0.5)]}, "Omega_b": {"z": Z}, "Omega_cdm": {"z": Z},
     "Omega_nu_massive": {"z": Z}, "sigma_R": {"z": Z, "R": [8.0 / 0.68], "k_max": 0.9},
 }  # fmt: skip
@@ -48,7 +49,7 @@ def model(params, requirements=REQUIREMENTS, **others):
 @pytest.fixture(scope="module")
 def solution():
     cosmo = boltzax.Cosmology(**CLASS_NAMES, m_ncdm=0.06)
-    return boltzax.solve(cosmo, boltzax.Outputs(l_max=400), SMALL)
+    return boltzax.solve(cosmo, boltzax.Outputs(l_max=400, nonlinear="hmcode2020"), SMALL)
 
 
 @pytest.fixture(scope="module", params=[CLASS_NAMES, CAMB_NAMES], ids=["CLASS", "CAMB"])
@@ -90,9 +91,11 @@ def test_background(provider, solution):
 
 def test_matter(provider, solution):
     k = np.geomspace(1e-3, 0.5, 20)
-    P = provider.get_Pk_interpolator(nonlinear=False)
+    linear, nonlinear = (provider.get_Pk_interpolator(nonlinear=which) for which in (False, True))
     for z in Z:
-        np.testing.assert_allclose(P.P(z, k), solution.pk_lin(k, z), rtol=2e-4)
+        np.testing.assert_allclose(linear.P(z, k), solution.pk_lin(k, z), rtol=2e-4)
+        np.testing.assert_allclose(nonlinear.P(z, k), solution.pk(k, z), rtol=3e-4)
+    assert nonlinear.P(0.0, 0.5) > 1.5 * linear.P(0.0, 0.5)
     sigma8 = provider.get_sigma8_z(Z)
     assert sigma8[0] == pytest.approx(float(solution.derived.sigma8), rel=1e-9)
     np.testing.assert_allclose(provider.get_sigma_R()[2][:, 0], sigma8, rtol=1e-9)
@@ -108,10 +111,12 @@ def test_derived_parameters(provider, solution):
 
 
 def test_what_cannot_be_computed_is_refused_before_sampling():
-    with pytest.raises(LoggedError, match="non-linear P"):
-        model(CLASS_NAMES, {"Pk_interpolator": {"z": Z, "k_max": 1.0}})
-    with pytest.raises(LoggedError, match="non-linear corrections"):
-        model(CLASS_NAMES, extra_args={"non_linear": "hmcode"})
+    with pytest.raises(LoggedError, match="extra_args say 'non_linear: none'"):
+        model(CLASS_NAMES, {"Pk_interpolator": {"z": Z, "k_max": 1.0}}, extra_args={"non_linear": "none"})
+    with pytest.raises(LoggedError, match="of all matter"):
+        model(CLASS_NAMES, {"Pk_grid": {"z": Z, "k_max": 1.0, "vars_pairs": [("delta_nonu", "delta_nonu")]}})
+    with pytest.raises(NotImplementedParameterError, match="non_linear"):
+        model(CLASS_NAMES, extra_args={"non_linear": "mead2016"})
     with pytest.raises(Exception, match="omega_b"):
         model(CLASS_NAMES, extra_args={"omega_bb": 0.02})
     with pytest.raises(LoggedError, match="not implemented"):
@@ -121,6 +126,27 @@ def test_what_cannot_be_computed_is_refused_before_sampling():
 def test_a_point_without_solution_has_no_likelihood():
     one = model(CLASS_NAMES | {"tau_reio": 1e-5}, {"Cl": {"tt": 400}}, stop_at_error=False)
     assert one.logposterior({}).loglikes[0] == -np.inf
+
+
+def test_what_fails_at_every_point_stops():
+    """Not as a chain of points without likelihood."""
+    one = model(CLASS_NAMES, {"Cl": {"tt": 400}}, stop_at_error=False, extra_args={"Omega_k": 0.01})
+    with pytest.raises(LoggedError, match="nonlinear corrections and Omega_k cannot be combined"):
+        one.logposterior({})
+
+
+@pytest.mark.parametrize(
+    "given, method",
+    [
+        ({}, "hmcode2020"),
+        ({"non_linear": "none"}, None),
+        ({"non linear": False}, None),
+        ({"non_linear": "halofit"}, "halofit"),
+        ({"hmcode_version": "2020_baryonic_feedback"}, "hmcode2020_feedback"),
+    ],
+)
+def test_nonlinear_method(given, method):
+    assert model(CLASS_NAMES, {"rdrag": None}, extra_args=given).theory[THEORY]._nonlinear == method
 
 
 def test_a_short_chain():
@@ -187,7 +213,7 @@ def test_chi2_of_real_likelihoods_is_that_of_class(tmp_path, reference):
     sampled = ("h", "omega_b", "omega_cdm", "A_s", "n_s", "tau_reio", "N_ur", "YHe")
     params = {name: float(getattr(cosmo, name)) for name in sampled}
     one = get_model({
-        "theory": {THEORY: {"extra_args": {"m_ncdm": 0.06}, "stop_at_error": True}},
+        "theory": {THEORY: {"extra_args": {"m_ncdm": 0.06, "non_linear": "none"}, "stop_at_error": True}},
         "likelihood": {names[0]: None, names[1]: None},
         "params": params | {"A_planck": 1.0},
         "packages_path": str(tmp_path),

@@ -61,8 +61,10 @@ def test_nuts_writes_chains_with_derived_parameters(fit, capsys):
 def test_fisher_only_and_another_model_in_the_same_folder(fit, capsys):
     code, out = fit("--method", "fisher", "--no-plot")
     assert code == 0 and not (out / "chain.npz").exists()
-    code, _ = fit("--method", "fisher", "--no-plot", "--prior", "tau_reio=0.06,0.001")
-    assert code == 2 and "another model" in capsys.readouterr().err
+    assert "nonlinear='hmcode2020'" in json.loads((out / "best_fit.json").read_text())["outputs"]
+    for other in (["--prior", "tau_reio=0.06,0.001"], ["--nonlinear", "none"]):
+        code, _ = fit("--method", "fisher", "--no-plot", *other)
+        assert code == 2 and "another model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -184,8 +184,16 @@ def test_the_chain_rule_through_fields_of_a_cosmology(monkeypatch):
     check_jacobian(model, 1e-4)
 
 
+def test_lensing_is_nonlinear_unless_told_otherwise():
+    """And where no spectra are among the data, nothing is computed for it."""
+    spectra, none = inference.Model([powers(0.01)]), inference.Model([powers(0.01)], nonlinear=None)
+    assert (spectra.outputs.nonlinear, none.outputs.nonlinear) == ("hmcode2020", None)
+    distances = inference.Model([dataclasses.replace(powers(0.01), l_max=2)])
+    assert distances.outputs.nonlinear is None
+
+
 @pytest.mark.slow
 def test_the_jacobian_through_boltzax():
-    model = inference.Model([powers(0.01)], **ALTERNATIVES, fixed={"tau_reio": 0.06}, precision=SMALL, k_max=1.0)
+    model = inference.Model([powers(0.01)], **ALTERNATIVES, fixed={"tau_reio": 0.06}, precision=SMALL, k_max=2.0)
     theory = check_jacobian(model, 2e-3)
     assert isinstance(theory.derived, boltzax.results.Derived)

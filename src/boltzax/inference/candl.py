@@ -14,6 +14,7 @@ import boltzax
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import ConflictingParametersError, MissingDependencyError, OutOfRangeError
 from boltzax.inference.names import RENAMES
+from boltzax.inference.observables import NONLINEAR
 from boltzax.precision import Outputs, Precision
 
 __all__ = ["likelihood", "theory_function"]
@@ -25,12 +26,14 @@ def theory_function(
     fixed: Mapping[str, Any] | None = None,
     l_max: int | None = None,
     precision: Precision = Precision(),  # noqa: B008
+    nonlinear: str | None = NONLINEAR,
 ) -> Callable[..., dict[str, Any]]:
     """candl's `pars_to_theory_specs`: (parameters, ell_high_cut, ell_low_cut=2) -> spectra; traceable.
 
     The dict of parameters may use the names of CLASS or of CAMB; those that are neither are left to candl (they belong
     to its data models). fixed: cosmological parameters that candl does not pass. l_max: solve only so far and return
-    zeros beyond, for data that reach further with negligible weight; by default everything is solved.
+    zeros beyond, for data that reach further with negligible weight; by default everything is solved. nonlinear: the
+    corrections to the potential that lenses, as in `Outputs`.
 
     The function returns "ell" from ell_low_cut to ell_high_cut, lensed TT, TE, EE, BB as l(l+1) C_l / 2 pi [muK^2],
     "pp" as [l(l+1)]^2 C_l^phiphi / 2 pi and "kk" as [l(l+1)]^2 C_l^phiphi / 4. It raises OutOfRangeError for
@@ -44,7 +47,7 @@ def theory_function(
         if top > _L_MAX:
             raise OutOfRangeError(f"candl asks for l = {top}, beyond {_L_MAX}: give l_max to leave out the rest")
         cosmo = Cosmology(**fixed, **_cosmological(pars, fixed))
-        D_l = boltzax.solve(cosmo, Outputs(l_max=top), precision).lensed_cl.D_l("muK2")
+        D_l = boltzax.solve(cosmo, Outputs(l_max=top, nonlinear=nonlinear), precision).lensed_cl.D_l("muK2")
         missing = int(ell_high_cut) - top
         cut = lambda spectrum: jnp.pad(spectrum[int(ell_low_cut) :], (0, missing))
         out = {name.upper(): cut(getattr(D_l, name)) for name in ("tt", "te", "ee", "bb")}

@@ -17,9 +17,11 @@ import numpy as np
 
 import boltzax
 from boltzax.background.curvature import areal_radius
+from boltzax.compat_settings import nonlinear_method
 from boltzax.cosmology import PARAMETERS, Cosmology
-from boltzax.errors import BoltzaxError, MissingDependencyError
+from boltzax.errors import BoltzaxError, MissingDependencyError, NotImplementedParameterError, OutOfRangeError
 from boltzax.inference.names import RENAMES
+from boltzax.inference.observables import NONLINEAR
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Derived, Results
 from boltzax.spectra.matter import linear_power, sigma_R
@@ -46,8 +48,9 @@ class Boltzax(BoltzmannBase):
     """Theory class. Options: extra_args (fixed parameters), precision ("default", "fast", "reference", or a mapping of
     the fields of `boltzax.Precision`), k_max [1/Mpc], l_max (at least what likelihoods ask for), stop_at_error.
 
-    mnu and m_ncdm are the mass of one massive neutrino [eV]; several masses go into extra_args as "0.01,0.05". Asked
-    for what it cannot compute (non-linear P(k), source counts), it refuses before sampling starts.
+    mnu and m_ncdm are the mass of one massive neutrino [eV]; several masses go into extra_args as "0.01,0.05".
+    Nonlinear corrections are those of HMcode-2020, or what CLASS's `non_linear` and `hmcode_version` among extra_args
+    name; with "none" lensing is linear. Asked for what it cannot compute (source counts), it refuses before sampling.
     """
 
     extra_args: dict = {}  # noqa: RUF012
@@ -63,8 +66,7 @@ class Boltzax(BoltzmannBase):
         self._products: dict[Any, Any] = {}
         self._precision = _precision(self.precision)
         fixed = {self.translate_param(name): value for name, value in self.extra_args.items()}
-        if str(fixed.pop("non_linear", fixed.pop("non linear", "none"))).lower() not in ("none", "false"):
-            raise LoggedError(self.log, "non-linear corrections are not implemented: boltzax has linear spectra only")
+        self._nonlinear = _nonlinear(fixed)
         self._fixed = fixed
         Cosmology.from_dict(fixed)  # refuses unknown names and values now
 
@@ -80,9 +82,10 @@ class Boltzax(BoltzmannBase):
         super().must_provide(**requirements)
         for name, value in self._must_provide.items():
             if isinstance(name, tuple) and name[0] == "Pk_grid":
-                if name[1]:
-                    raise LoggedError(self.log, "non-linear P(k) is not implemented: ask with nonlinear: False")
-                self._pair(name[2:])
+                if self._pair(name[2:]) != "m" and name[1]:
+                    raise LoggedError(self.log, "nonlinear P(k) is that of all matter: ask for delta_tot, delta_tot")
+                if name[1] and self._nonlinear is None:
+                    raise LoggedError(self.log, "nonlinear P(k) is asked for, but extra_args say 'non_linear: none'")
             elif isinstance(name, tuple) and name[0] == "sigma_R":
                 self._pair(name[1:])
             elif name in ("Cl", "lensed_scal_Cl", "unlensed_Cl"):
@@ -115,7 +118,10 @@ class Boltzax(BoltzmannBase):
         parameters = self._fixed | {self.translate_param(name): value for name, value in values.items()}
         try:
             cosmo = Cosmology.from_dict(parameters)
-            results = boltzax.solve(cosmo, Outputs(l_max=self.l_max, k_max=self.k_max), self._precision)
+            outputs = Outputs(l_max=self.l_max, k_max=self.k_max, nonlinear=self._nonlinear)
+            results = boltzax.solve(cosmo, outputs, self._precision)
+        except NotImplementedParameterError as error:  # at every point, then
+            raise LoggedError(self.log, str(error)) from error
         except BoltzaxError as error:
             if self.stop_at_error:
                 raise LoggedError(self.log, f"{type(error).__name__}: {error}") from error
@@ -140,7 +146,7 @@ class Boltzax(BoltzmannBase):
                 z = np.union1d(value["z"], np.linspace(0.0, last, 5 + int(4.0 * last)))  # dense enough for splines
                 low = float(results.matter.k_modes[0]) * (1.0 + 1e-9)
                 k = np.geomspace(low, value["k_max"], 400)
-                state[name] = k, z, np.asarray(results.pk_lin(k, z, species=_PAIRS[name[2:]]))
+                state[name] = k, z, np.asarray(self._power(results, k, z, _PAIRS[name[2:]], nonlinear=name[1]))
             elif isinstance(name, tuple) and name[0] == "sigma_R":
                 species = _PAIRS[name[1:]]
                 table = [[_sigma(results, R, z, species) for R in value["R"]] for z in value["z"]]
@@ -150,6 +156,14 @@ class Boltzax(BoltzmannBase):
                 sigma8 = lambda ln_a, R=R: _sigma(results, R, jax.numpy.expm1(-ln_a), "m")
                 f = sigma8 if name == "sigma8_z" else jax.grad(sigma8)  # f sigma8 = d sigma8 / d ln a
                 state[name] = {float(z): float(f(-np.log1p(float(z)))) for z in value["z"]}
+
+    def _power(self, results: Results, k, z, species: str, nonlinear: bool):
+        if not nonlinear:
+            return results.pk_lin(k, z, species)
+        try:
+            return results.pk(k, z)
+        except OutOfRangeError as error:  # of what was asked for, not of the point
+            raise LoggedError(self.log, str(error)) from error
 
     # -- what likelihoods read ---------------------------------------------------------------------------------------
 
@@ -227,6 +241,18 @@ def _precision(choice) -> Precision:
     if choice not in presets:
         raise BoltzaxError(f"unknown precision '{choice}': choose one of {', '.join(presets)}, or give its fields")
     return presets[choice]()
+
+
+def _nonlinear(settings: dict[str, Any]) -> str | None:
+    """Takes CLASS's names of a method out of the settings; HMcode-2020 without them, as `NONLINEAR` has it."""
+    given = [settings.pop(name) for name in ("non_linear", "non linear") if name in settings]
+    versions = {name: settings.pop(name) for name in ("hmcode_version",) if name in settings}
+    if not given and not versions:
+        return NONLINEAR
+    method = given[0] if given else True
+    if method in (None, False):
+        return None
+    return nonlinear_method({"non_linear": "hmcode" if method is True else method} | versions)
 
 
 def _sigma(results: Results, R, z, species: str):

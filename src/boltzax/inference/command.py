@@ -16,7 +16,9 @@ from boltzax.inference.lensing import PlanckLensing
 from boltzax.inference.model import LCDM, Model
 from boltzax.inference.newton import BestFit, fit
 from boltzax.inference.nuts import ENGINES, nuts, with_derived
+from boltzax.inference.observables import NONLINEAR
 from boltzax.inference.planck import TAU_LOWE, LowEE, LowTT, PlikLite
+from boltzax.precision import NONLINEAR as METHODS
 from boltzax.precision import Precision
 
 __all__ = ["LIKELIHOODS", "OPTIONS", "add_arguments", "model", "run"]
@@ -30,7 +32,10 @@ LIKELIHOODS: dict[str, Callable] = {
     "desi-dr1": lambda data: DESI(data, "DR1"),
     "desi-dr2": lambda data: DESI(data, "DR2"),
 }
-OPTIONS = ("data", "likelihoods", "free", "prior", "bounds", "method", "draws", "warmup", "chains", "engine", "seed")
+OPTIONS = (
+    "data", "likelihoods", "free", "prior", "bounds", "nonlinear", "method", "draws", "warmup", "chains", "engine",
+    "seed",
+)  # fmt: skip
 _METHODS = ("fisher", "importance", "nuts")
 
 
@@ -45,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "Gaussian prior; tau_reio has that of low-l EE unless low-ee is among the likelihoods"
     parser.add_argument("--prior", action="append", default=[], metavar="NAME=MEAN,SIGMA", help=text)
     parser.add_argument("--bounds", action="append", default=[], metavar="NAME=LOW,HIGH", help="hard limits")
+    text = f"corrections to the potential that lenses ({NONLINEAR}); curvature and isocurvature need none"
+    parser.add_argument("--nonlinear", choices=("none", *METHODS), default=NONLINEAR, help=text)
     text = "fisher: best fit and Fisher matrix only; importance: samples of the Gaussian there, weighted; nuts: a chain"
     parser.add_argument("--method", choices=_METHODS, default="importance", help=text)
     parser.add_argument("--draws", type=int, default=800, metavar="N", help="samples, of each chain (800)")
@@ -88,6 +95,7 @@ def model(options: argparse.Namespace, given: Mapping[str, Any], precision: Prec
         start={name: float(np.ravel(value)[0]) for name, value in given.items() if name in free},
         priors=priors,
         bounds=_pairs(options.bounds, "bounds"),
+        nonlinear=None if options.nonlinear == "none" else options.nonlinear,
         precision=precision,
     )
 

@@ -19,7 +19,7 @@ from boltzax.errors import (
     on_error_mode,
 )
 from boltzax.inference.likelihood import Likelihood
-from boltzax.inference.observables import Observables, Theory
+from boltzax.inference.observables import NONLINEAR, Observables, Theory
 from boltzax.precision import Outputs, Precision
 
 __all__ = ["DERIVED", "LABELS", "LCDM", "Model", "derived_values"]
@@ -56,7 +56,8 @@ class Model:
     bounds: (low, high) beyond which the posterior vanishes; by default the limits of `Cosmology`. start: where
     iterations begin. cosmology: a traceable function from a dict of the free cosmological parameters to a Cosmology, in
     place of `Cosmology(**fixed, **free)`. theory: a traceable function from a Cosmology to a `Theory`, in place of
-    `boltzax.solve`, for instance an emulator.
+    `boltzax.solve`, for instance an emulator. nonlinear: the corrections to the potential that lenses, as in `Outputs`;
+    None leaves them out, which curvature and isocurvature need.
 
     Raises UnknownParameterError, ConflictingParametersError, MissingParameterError and ParameterRangeError.
     """
@@ -73,6 +74,7 @@ class Model:
         theory: Callable[[Cosmology], Theory] | None = None,
         precision: Precision = Precision(),  # noqa: B008
         k_max: float | None = None,
+        nonlinear: str | None = NONLINEAR,
     ):
         self.likelihoods = tuple(likelihoods)
         self.fixed, self.priors, start = dict(fixed or {}), dict(priors or {}), dict(start or {})
@@ -88,9 +90,10 @@ class Model:
         self.bounds = np.array([self._limits(name, bounds or {}) for name in self.names]).reshape(-1, 2)
         self.start = self._start(own, start)
         self.observables = Observables(tuple(sorted({z for like in self.likelihoods for z in like.z})))
-        self.outputs = Outputs(
-            l_max=max([2, *(like.l_max for like in self.likelihoods)]), **({} if k_max is None else {"k_max": k_max})
-        )
+        l_max = max([2, *(like.l_max for like in self.likelihoods)])
+        chosen = {} if k_max is None else {"k_max": k_max}
+        # without spectra among the data nothing is lensed
+        self.outputs = Outputs(l_max=l_max, nonlinear=nonlinear if l_max > 2 else None, **chosen)
         self.precision = precision
         self._theory = None if theory is None else jax.jit(theory)
 

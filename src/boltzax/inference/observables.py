@@ -9,6 +9,9 @@ from jaxtyping import Array, Float
 
 from boltzax.results import Derived, Results
 
+#: nonlinear corrections that spectra are compared with data with, unless another method of `Outputs`, or None, is given
+NONLINEAR = "hmcode2020"
+
 
 class Theory(eqx.Module):
     """Predictions for one cosmology; a pytree.
