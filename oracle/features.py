@@ -93,6 +93,19 @@ def _radiation(point: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in point.items() if k != "N_idr"} | {"fluids": (InteractingRadiation(point["N_idr"]),)}
 
 
+def _together(rng: np.random.Generator) -> dict[str, Any]:
+    """A draw of each extension that goes with all the others."""
+    return {name: value for extension in TOGETHER for name, value in FEATURES[extension].draw(rng).items()}
+
+
+def _together_settings(point: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: value for name, value in point.items() if name != "N_idr"}
+    return FEATURES["annihilation"].settings(known) | FEATURES["radiation"].settings(point)
+
+
+#: extensions that are drawn at once as well
+TOGETHER = ("neutrinos", "w0wa", "running", "constants", "annihilation", "radiation")
+
 FEATURES: dict[str, Feature] = {
     "neutrinos": Feature("three massive neutrinos of different mass", _species),
     "w0wa": Feature("dark energy, w0 + wa (1 - a), PPF through w = -1", _w0wa),
@@ -124,6 +137,7 @@ FEATURES: dict[str, Feature] = {
             "idr_streaming_trigger_tau_over_tau_k": 9002.0,  # never, and not when neutrinos' would be
         },
     ),
+    "together": Feature("six at once: " + ", ".join(TOGETHER), _together, SCALAR, _radiation, _together_settings),
     "decaying": Feature(
         "cold dark matter, a part of which decays into radiation",
         _decaying,
@@ -158,11 +172,11 @@ _EARLY = {"start_small_k_at_tau_c_over_tau_h": 2e-5, "start_large_k_at_tau_h_ove
 def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     """Point number `index` of a seed: LCDM from the prior of the sweep, and the extension.
 
-    Neutrinos are massive at every tenth point alone, if they are not the extension: CLASS takes long with them.
+    Neutrinos are massive at every tenth point alone, if they are not among the extensions: CLASS takes long with them.
     """
     rng = np.random.default_rng([seed, index, *map(ord, name)])
     point = prior.draw(index, seed)
-    if index % 10 != 9 and name != "neutrinos":
+    if index % 10 != 9 and name not in ("neutrinos", "together"):
         point |= {"m_ncdm": (), "N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"])}
     return point | FEATURES[name].draw(rng)
 

@@ -8,6 +8,8 @@ from oracle import codes, features, kept, prior, runs, workers
 from oracle.errors import LABELS
 from tests.test_oracle_gate import flat, in_process
 
+import boltzax
+
 
 def test_points_are_drawn_in_the_stated_ranges():
     for name, feature in features.FEATURES.items():
@@ -18,7 +20,7 @@ def test_points_are_drawn_in_the_stated_ranges():
             assert prior.RANGES["h"][0] < point["h"] < prior.RANGES["h"][1]
         assert all(p != q for p, q in itertools.pairwise(points)), feature.title
         light = [i for i in range(50) if not points[i]["m_ncdm"]]
-        assert light == ([] if name == "neutrinos" else [i for i in range(50) if i % 10 != 9])
+        assert light == ([] if name in ("neutrinos", "together") else [i for i in range(50) if i % 10 != 9])
         for i in light:
             before, species = prior.draw(i, 3), prior.PER_SPECIES
             assert points[i]["N_ur"] == pytest.approx(before["N_ur"] + species * len(before["m_ncdm"]), rel=1e-14)
@@ -34,6 +36,19 @@ def test_dark_matter_that_decays_is_taken_from_what_does_not():
     assert settings["omega_cdm"] == pytest.approx(built["omega_cdm"])
     assert settings["omega_ini_dcdm"] == pytest.approx(float(built["fluids"][0].omega_ini_dcdm))
     assert settings["omega_ini_dcdm"] + settings["omega_cdm"] == pytest.approx(point["omega_cdm"])
+
+
+def test_six_at_once():
+    """CLASS is given what it is given for each, and boltzax's cosmology has all of it."""
+    point = features.draw("together", 0, 3)
+    settings = features.class_settings("together", point, "point")
+    for name in features.TOGETHER:
+        own = {key: point[key] for key in features.FEATURES[name].draw(np.random.default_rng(0))}
+        alone = features.FEATURES[name].settings(features.draw(name, 0, 3) | own)
+        assert alone.items() <= settings.items(), name
+    assert settings["N_ncdm"] == 3 and settings["YHe"] == "BBN"
+    built = boltzax.Cosmology(**features.FEATURES["together"].build(point))
+    assert float(built.fluids[0].N_idr) == point["N_idr"] and float(built.alpha_s) == point["alpha_s"]
 
 
 def test_isocurvature_starts_earlier_in_class():

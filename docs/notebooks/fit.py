@@ -53,7 +53,7 @@ class Bands(inference.Likelihood):
 # %%
 fast = boltzax.Precision.fast()
 truth = boltzax.Cosmology(h=0.69, omega_b=0.0225, omega_cdm=0.118, ln_A_s_1e10=3.05, n_s=0.97, tau_reio=0.0544)
-universe = boltzax.solve(truth, boltzax.Outputs(l_max=2000), fast)
+universe = boltzax.solve(truth, boltzax.Outputs(l_max=2000, nonlinear="hmcode2020"), fast)
 spectra = inference.observables.Observables()(universe)
 
 
