@@ -20,6 +20,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 import boltzax
+from boltzax.compat_settings import NONLINEAR_SETTINGS
 from boltzax.precision import NONLINEAR
 from boltzax.spectra.nonlinear.growth import growth
 from boltzax.spectra.nonlinear.halofit import halofit
@@ -42,13 +43,8 @@ _LN_K = np.linspace(np.log(2e-5), np.log(29.0), 560)  # of the linear spectra th
 _SOLVED, _BEYOND = 500, 400
 
 METHODS: dict[str, dict[str, Any]] = {
-    "halofit": {"non_linear": "halofit"},
-    "hmcode2020": {"non_linear": "hmcode", "hmcode_version": "2020"},
-    "hmcode2020_feedback": {
-        "non_linear": "hmcode",
-        "hmcode_version": "2020_baryonic_feedback",
-        "log10T_heat_hmcode": LOG10_T_AGN,
-    },
+    name: words | ({"log10T_heat_hmcode": LOG10_T_AGN} if "feedback" in name else {})
+    for name, words in NONLINEAR_SETTINGS.items()
 }
 CAMB_NAMES = {"halofit": "takahashi", "hmcode2020": "mead2020", "hmcode2020_feedback": "mead2020_feedback"}
 # what both spectra of a ratio have in common need not be better than this

@@ -46,8 +46,13 @@ class FakeDerived(eqx.Module):
 class FakeResults(eqx.Module):
     lensed_cl: FakeSpectra
     unlensed_cl: FakeSpectra
+    tensor_cl: FakeSpectra | None
     derived: FakeDerived
     amplitude: jax.Array
+    nonlinear: str | None
+
+    def pk(self, k, z):
+        return 2.0 * self.pk_lin(k, z)
 
     def pk_lin(self, k, z, species="m"):
         return self.amplitude * (0.9 if species == "cb" else 1.0) * jnp.asarray(k) / (1.0 + z) ** 2
@@ -65,12 +70,15 @@ def fake_solve(cosmo, outputs=None, precision=None):
     tau = error_if(tau, tau < 0.001, "tau_reio is below what recombination leaves", OutOfRangeError)
     amplitude = cosmo.A_s * (1.0 + tau) * precision.factor
     lensed, unlensed = (fake_spectra(amplitude, outputs.l_max, lensing) for lensing in (1.0, 0.0))
-    return FakeResults(lensed, unlensed, FakeDerived(cosmo.h, 10.0 * cosmo.h), amplitude)
+    tensor = None if cosmo.r is None else fake_spectra(cosmo.r * amplitude, outputs.l_max, 1.0)
+    derived = FakeDerived(cosmo.h, 10.0 * cosmo.h)
+    return FakeResults(lensed, unlensed, tensor, derived, amplitude, outputs.nonlinear)
 
 
 @dataclass(frozen=True)
 class FakeOutputs:
     l_max: int = 2500
+    nonlinear: str | None = None
 
     def __post_init__(self):
         if self.l_max > 9000:
@@ -128,7 +136,7 @@ def test_no_arguments_compute_the_defaults(tmp_path, capsys):
             np.testing.assert_allclose(column, getattr(D_l, name)[2:], rtol=1e-10)
         header = read_header(out / f"spectra_{kind}.txt")
         assert "h = 0.6736; omega_b = 0.02237" in header[1]
-        assert f"{kind} scalar spectra" in header[2] and "[muK^2]" in header[2]
+        assert f"{kind} spectra of scalar modes" in header[2] and "[muK^2]" in header[2]
         assert header[3].split() == ["l", *(name.upper() if name != "pp" else "phiphi" for name in names)]
     k, pk, pk_cb = np.loadtxt(out / "pk.txt", unpack=True)
     assert k[0] / 0.6736 == pytest.approx(1e-4, rel=1e-10) and 0.95 < k[-1] / 0.6736 < 1.0
@@ -139,6 +147,25 @@ def test_no_arguments_compute_the_defaults(tmp_path, capsys):
     assert "sigma8           0.6736" in printed.out and "age              6.736 Gyr" in printed.out
     assert "first evaluation, with compilation" in printed.out
     assert "first call compiles" in printed.err
+
+
+def test_tensors_and_nonlinear_spectra_are_written_where_asked_for(tmp_path):
+    """Totals of both modes under a header that says so, tensors alone in a file, P(k) in a further column."""
+    assert cli.main(["--l-max", "40", "--r", "0.1", "--nonlinear", "halofit"]) == 0
+    out = tmp_path / "boltzax_out"
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "spectra_tensor.txt"])
+    expected = fake_solve(Cosmology(r=0.1), FakeOutputs(40, "halofit"), FakePrecision())
+    D_l = expected.tensor_cl.D_l("muK2")
+    table = np.loadtxt(out / "spectra_tensor.txt")
+    np.testing.assert_allclose(table[:, 1:].T, [v[2:] for v in (D_l.tt, D_l.te, D_l.ee, D_l.bb)], rtol=1e-9)
+    assert "of scalar and tensor modes" in read_header(out / "spectra_lensed.txt")[2]
+    assert read_header(out / "spectra_unlensed.txt")[3].split() == ["l", "TT", "TE", "EE", "BB", "phiphi"]
+    _, pk, _, nonlinear = np.loadtxt(out / "pk.txt", unpack=True)
+    np.testing.assert_allclose(nonlinear, 2.0 * pk, rtol=1e-9)
+    assert "by halofit" in read_header(out / "pk.txt")[-2]
+    with np.load(out / "spectra.npz") as data:
+        np.testing.assert_array_equal(data["pk_nonlinear"], expected.pk(data["k"], 0.0))
+        np.testing.assert_array_equal(data["tensor_bb"], expected.tensor_cl.bb)
 
 
 def test_npz_holds_everything(tmp_path):
@@ -214,10 +241,11 @@ def test_an_existing_folder_keeps_its_other_files(tmp_path):
 
 
 def test_compare_writes_and_prints_the_differences(tmp_path, capsys, monkeypatch):
-    def class_spectra(cosmo, l_max, k, reference=False):
+    def class_spectra(cosmo, l_max, k, reference=False, nonlinear=None):
         results = fake_solve(cosmo, FakeOutputs(l_max), FakePrecision())
         spectra = cli._arrays(results, k)
-        return {name: spectra[name] / (1.001 if name == "lensed_tt" else 1.0) for name in comparison.DIFFERENCES}
+        names = [name for name in comparison.DIFFERENCES if name in spectra]
+        return {name: spectra[name] / (1.001 if name == "lensed_tt" else 1.0) for name in names}
 
     monkeypatch.setattr(comparison, "class_spectra", class_spectra)
     monkeypatch.setattr(comparison, "import_classy", lambda: None)

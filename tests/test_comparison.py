@@ -13,7 +13,7 @@ def spectra(l_max=50):
     ell = np.arange(l_max + 1)
     row = np.where(ell < 2, 0.0, 1.0 / (ell + 1.0) ** 2)
     rows = {f"{kind}_{name}": row.copy() for kind in ("lensed", "unlensed") for name in ("tt", "ee", "te", "bb")}
-    return {**rows, "pp": row.copy(), "pk": np.ones(5)}
+    return {**rows, "pp": row.copy(), "pk": np.ones(5), "pk_nonlinear": np.ones(5)}
 
 
 def test_differences_are_relative_and_te_to_the_geometric_mean():
@@ -25,6 +25,8 @@ def test_differences_are_relative_and_te_to_the_geometric_mean():
     ours["pk"] = np.linspace(1.0, 1.4, 5)
     out = comparison.differences(ours, reference)
     assert set(out) == set(comparison.DIFFERENCES)
+    del reference["pk_nonlinear"]
+    assert set(out) - set(comparison.differences(ours, reference)) == {"pk_nonlinear"}
     assert np.all(np.isnan(out["lensed_tt"][:2])) and np.all(out["lensed_tt"][2:] == 0.0)
     np.testing.assert_allclose(out["lensed_ee"][2:], 0.5, rtol=1e-14)
     np.testing.assert_allclose(out["lensed_te"][2:], 0.1 / 0.5, rtol=1e-14)
@@ -34,14 +36,15 @@ def test_differences_are_relative_and_te_to_the_geometric_mean():
 def test_summary_counts_every_l_and_k_once():
     k, h, l_max = np.geomspace(1e-4, 1.0, 5) * 0.7, 0.7, 600
     relative = {name: np.zeros(l_max + 1) for name in comparison.DIFFERENCES}
-    relative["pk"] = np.array([0.0, 0.0, -3.0, 0.0, 4.0])
+    relative |= {"pk": np.array([0.0, 0.0, -3.0, 0.0, 4.0]), "pk_nonlinear": np.array([0.0, 5.0, 0.0, 0.0, 0.0])}
     relative["lensed_tt"] = np.arange(l_max + 1.0)
     rows = comparison.summary(relative, l_max, k, h)
     tt = {band: (largest, rms) for label, band, largest, rms in rows if label == "TT lensed"}
     assert {band: values[0] for band, values in tt.items()} == {"l 2-29": 29.0, "l 30-499": 499.0, "l 500-600": 600.0}
     assert tt["l 2-29"][1] == pytest.approx(np.sqrt(np.mean(np.arange(2.0, 30.0) ** 2)), rel=1e-14)
-    assert [row[2] for row in rows if row[0].startswith("P(k)")] == [0.0, 3.0, 4.0]
-    assert [row[0] for row in rows if row[2] > 0 and "TT" not in row[0]] == ["P(k), z = 0"] * 2
+    assert [row[2] for row in rows if row[0] == "P(k), z = 0"] == [0.0, 3.0, 4.0]
+    assert [row[2] for row in rows if "nonlinear" in row[0]] == [5.0, 0.0, 0.0]
+    assert [row[0] for row in rows if row[2] > 0 and "P(k)" not in row[0]] == ["TT lensed"] * 3
 
 
 def test_reference_settings_of_massive_neutrinos():
@@ -65,6 +68,9 @@ def test_class_spectra_are_those_of_classy():
     np.testing.assert_allclose(ours["unlensed_tt"], run.raw_cl(100)["tt"], rtol=1e-10)
     np.testing.assert_allclose(ours["pp"], run.raw_cl(100)["pp"], rtol=1e-10)
     np.testing.assert_allclose(ours["pk"], [run.pk_lin(x, 0.0) for x in k], rtol=1e-10)
+    halofit = comparison.class_spectra(cosmo, 100, k, nonlinear="halofit")
+    np.testing.assert_allclose(halofit["pk"], ours["pk"], rtol=1e-3)
+    assert halofit["pk_nonlinear"][1] / halofit["pk"][1] == pytest.approx(1.08, abs=0.01)
 
 
 @pytest.mark.oracle

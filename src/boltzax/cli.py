@@ -22,11 +22,13 @@ from boltzax import parameters as _p
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, PrecisionError, UnknownParameterError
 from boltzax.inference import command as fitting
+from boltzax.precision import NONLINEAR
 from boltzax.show import UNITS
 
 _COMMANDS = ("spectra", "compare", "fit")
 _PRESETS = ("default", "fast", "reference")
 _SPECTRA = ("tt", "te", "ee", "bb", "pp", "tp", "ep")
+_TENSOR_SPECTRA = ("tt", "te", "ee", "bb")
 _BAD_INPUT, _INTERRUPTED = 2, 130
 _CLASS_DEFAULT_ERROR = (
     "CLASS runs at its default precision, which is good to about 1e-3: differences of that size are its own. "
@@ -78,7 +80,7 @@ def _version() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="boltzax",
-        description="CMB and matter power spectra of a flat cosmology.",
+        description="CMB and matter power spectra of a cosmology.",
         epilog="Without a command: spectra. Without parameters: Planck 2018 LCDM.",
         allow_abbrev=False,
     )
@@ -93,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--params", metavar="FILE", help="YAML file of cosmological parameters")
         if command is not fit:
             command.add_argument("--l-max", type=int, default=2500, metavar="N", help="largest multipole (2500)")
+            text = "corrections to the potential that lenses, and a nonlinear P(k) (none)"
+            command.add_argument("--nonlinear", choices=("none", *NONLINEAR), default="none", help=text)
         command.add_argument("--out", default="boltzax_out", metavar="DIR", help="output folder (boltzax_out)")
         command.add_argument("--no-plot", action="store_true", help="draw no figure")
         command.add_argument("--precision", choices=_PRESETS, default="default", help="precision of boltzax")
@@ -144,7 +148,8 @@ def _run(options: argparse.Namespace) -> None:
     cosmo = _cosmology(options)
     if options.l_max < 2:
         raise PrecisionError(f"--l-max must be at least 2, not {options.l_max}")
-    outputs, precision = boltzax.Outputs(l_max=options.l_max), _precision(options.precision)
+    nonlinear = None if options.nonlinear == "none" else options.nonlinear
+    outputs, precision = boltzax.Outputs(l_max=options.l_max, nonlinear=nonlinear), _precision(options.precision)
     out = Path(options.out)
     _write_all(out, lambda folder: None)
     if not options.no_plot:
@@ -162,7 +167,7 @@ def _run(options: argparse.Namespace) -> None:
         if not options.reference:
             print(_CLASS_DEFAULT_ERROR)
         with _progress("running CLASS" + (" at high precision (minutes)" if options.reference else "")):
-            reference = comparison.class_spectra(cosmo, options.l_max, k, options.reference)
+            reference = comparison.class_spectra(cosmo, options.l_max, k, options.reference, nonlinear)
 
     def write(folder: Path) -> None:
         _write(folder, cosmo, results, spectra, plot=not options.no_plot)
@@ -241,6 +246,10 @@ def _arrays(results: Any, k: np.ndarray) -> dict[str, np.ndarray]:
     arrays["pp"] = arrays["lensed_pp"]
     arrays["pk"] = np.asarray(results.pk_lin(k, 0.0))
     arrays["pk_cb"] = np.asarray(results.pk_lin(k, 0.0, species="cb"))
+    if results.nonlinear is not None:
+        arrays["pk_nonlinear"] = np.asarray(results.pk(k, 0.0))
+    if results.tensor_cl is not None:
+        arrays |= {f"tensor_{name}": np.asarray(getattr(results.tensor_cl, name)) for name in _TENSOR_SPECTRA}
     return arrays
 
 
@@ -283,11 +292,17 @@ def _header(cosmo: Cosmology, lines: Sequence[str]) -> str:
 
 def _write(folder: Path, cosmo: Cosmology, results: Any, spectra: dict[str, np.ndarray], plot: bool) -> None:
     ell = spectra["ell"]
-    for kind, names in (("lensed", ("tt", "te", "ee", "bb", "pp")), ("unlensed", ("tt", "te", "ee", "pp"))):
+    kinds = {"lensed": ("tt", "te", "ee", "bb", "pp"), "unlensed": ("tt", "te", "ee", "pp")}
+    modes = "scalar"
+    if results.tensor_cl is not None:
+        kinds |= {"tensor": _TENSOR_SPECTRA, "unlensed": ("tt", "te", "ee", "bb", "pp")}
+        modes = "scalar and tensor"
+    for kind, names in kinds.items():
         D_l = getattr(results, f"{kind}_cl").D_l("muK2")
         columns = "   ".join(["l", *(name.upper() if name != "pp" else "phiphi" for name in names)])
+        what = "tensor spectra" if kind == "tensor" else f"{kind} spectra of {modes} modes"
         lines = [
-            f"{kind} scalar spectra; TT, TE, EE, BB: l(l+1)/2pi C_l [muK^2]; phiphi: [l(l+1)]^2/2pi C_l^phiphi [1]",
+            f"{what}; TT, TE, EE, BB: l(l+1)/2pi C_l [muK^2]; phiphi: [l(l+1)]^2/2pi C_l^phiphi [1]",
             columns,
         ]
         table = np.column_stack([ell, *(np.asarray(getattr(D_l, name)) for name in names)])[2:]
@@ -297,14 +312,18 @@ def _write(folder: Path, cosmo: Cosmology, results: Any, spectra: dict[str, np.n
         "linear power spectrum today of all matter and of baryons + cold dark matter",
         "k [1/Mpc]   P [Mpc^3]   P_cb [Mpc^3]",
     ]
-    table = np.column_stack([spectra["k"], spectra["pk"], spectra["pk_cb"]])
+    columns = ["k", "pk", "pk_cb"]
+    if results.nonlinear is not None:
+        lines = [f"{lines[0]}, and that of all matter by {results.nonlinear}", f"{lines[1]}   P_nonlinear [Mpc^3]"]
+        columns.append("pk_nonlinear")
+    table = np.column_stack([spectra[name] for name in columns])
     np.savetxt(folder / "pk.txt", table, fmt="%.10e", header=_header(cosmo, lines))
     np.savez_compressed(
         folder / "spectra.npz",
         **spectra,
         **{f"derived_{name}": value for name, value in _derived(results).items()},
         parameters=json.dumps(cosmo.to_dict()),
-        units="C_l dimensionless from l = 0; k 1/Mpc; pk, pk_cb Mpc^3 at z = 0; derived: Mpc, Gyr",
+        units="C_l dimensionless from l = 0; k 1/Mpc; pk, pk_cb, pk_nonlinear Mpc^3 at z = 0; derived: Mpc, Gyr",
         version=_version(),
     )
     if plot:

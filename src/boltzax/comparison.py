@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from boltzax.compat_settings import NONLINEAR_SETTINGS
 from boltzax.cosmology import Cosmology
 from boltzax.errors import BoltzaxError, MissingDependencyError
 from boltzax.reference_settings import CLASS_REFERENCE_K_MAX, class_reference_settings
@@ -21,6 +22,7 @@ DIFFERENCES = {
     "unlensed_te": "TE unlensed / sqrt(TT EE)",
     "pp": "phiphi",
     "pk": "P(k), z = 0",
+    "pk_nonlinear": "P(k) nonlinear, z = 0",
 }
 _L_EDGES = (2, 30, 500, 1000, 2000)
 _K_EDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -35,7 +37,9 @@ def import_classy() -> Any:
     return classy
 
 
-def class_spectra(cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool = False) -> dict[str, np.ndarray]:
+def class_spectra(
+    cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool = False, nonlinear: str | None = None
+) -> dict[str, np.ndarray]:
     """Spectra of the same cosmology by classy: dimensionless C_l from l = 0 and P(k, z=0) [Mpc^3] at k [1/Mpc].
 
     Args:
@@ -43,6 +47,7 @@ def class_spectra(cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool =
         l_max: largest multipole.
         k: wavenumbers [1/Mpc].
         reference: whether to use the settings of `boltzax.reference_settings` (minutes) or CLASS's defaults (seconds).
+        nonlinear: method of `boltzax.Outputs`, with which there is a nonlinear P(k) as well.
 
     Raises:
         MissingDependencyError: classy is not installed.
@@ -50,6 +55,7 @@ def class_spectra(cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool =
     """
     classy = import_classy()
     settings = {**cosmo.to_classy(), "output": "tCl,pCl,lCl,mPk", "lensing": "yes", "l_max_scalars": int(l_max)}
+    settings |= NONLINEAR_SETTINGS.get(nonlinear, {})
     settings["P_k_max_1/Mpc"] = max(1.01 * float(np.max(k)), CLASS_REFERENCE_K_MAX if reference else 0.0)
     if reference:
         settings |= class_reference_settings(cosmo.N_ncdm)
@@ -61,6 +67,8 @@ def class_spectra(cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool =
         spectra = {f"lensed_{x}": np.array(lensed[x]) for x in ("tt", "ee", "te", "bb")}
         spectra |= {f"unlensed_{x}": np.array(raw[x]) for x in ("tt", "ee", "te")}
         spectra |= {"pp": np.array(raw["pp"]), "pk": np.array([run.pk_lin(float(ki), 0.0) for ki in k])}
+        if nonlinear is not None:
+            spectra["pk_nonlinear"] = np.array([run.pk(float(ki), 0.0) for ki in k])
     except (classy.CosmoSevereError, classy.CosmoComputationError) as error:
         raise BoltzaxError(f"CLASS failed: {' '.join(str(error).split())}") from error
     finally:
@@ -70,12 +78,12 @@ def class_spectra(cosmo: Cosmology, l_max: int, k: np.ndarray, reference: bool =
 
 
 def differences(spectra: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Relative differences of the spectra named in `DIFFERENCES`; NaN where the reference is zero (l < 2).
+    """Relative differences of those spectra of `DIFFERENCES` that both have; NaN where the reference is zero (l < 2).
 
     TE is relative to sqrt(TT EE) of the reference, for it crosses zero; every other spectrum to itself.
     """
     out = {}
-    for name in DIFFERENCES:
+    for name in (name for name in DIFFERENCES if name in spectra and name in reference):
         scale = np.asarray(reference[name])
         if name.endswith("te"):
             scale = np.sqrt(np.asarray(reference[name[:-2] + "tt"]) * np.asarray(reference[name[:-2] + "ee"]))
@@ -92,13 +100,14 @@ def summary(
     """Rows (spectrum, band, largest absolute difference, root mean square), bands in l and in k [h/Mpc]."""
     ell, k_h = np.arange(l_max + 1), np.asarray(k) / h
     rows = []
-    for name, label in DIFFERENCES.items():
-        x, edges, end = (k_h, _K_EDGES, k_h[-1]) if name == "pk" else (ell, _L_EDGES, l_max)
+    for name, label in ((name, DIFFERENCES[name]) for name in relative):
+        of_k = name.startswith("pk")
+        x, edges, end = (k_h, _K_EDGES, k_h[-1]) if of_k else (ell, _L_EDGES, l_max)
         edges = [edge for edge in edges if edge < end] + [end]
         for low, high in pairwise(edges):
             band = relative[name][(x >= low) & ((x < high) | (high == end))]
             band = band[np.isfinite(band)]
             if band.size:
-                text = f"l {low}-{high - (high != end)}" if name != "pk" else f"k {low:g}-{high:g} h/Mpc"
+                text = f"l {low}-{high - (high != end)}" if not of_k else f"k {low:g}-{high:g} h/Mpc"
                 rows.append((label, text, float(np.max(np.abs(band))), float(np.sqrt(np.mean(band**2)))))
     return rows

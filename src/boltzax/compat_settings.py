@@ -24,7 +24,12 @@ _SETTINGS = (
     "P_k_max_h/Mpc", "z_max_pk", "z_pk",
 )  # fmt: skip
 _NONE = ("none", "", "no")
-_HMCODE = {"2020": "hmcode2020", "2020_baryonic_feedback": "hmcode2020_feedback"}
+#: methods of `Outputs(nonlinear=...)` in the words of CLASS
+NONLINEAR_SETTINGS = {
+    "halofit": {"non_linear": "halofit"},
+    "hmcode2020": {"non_linear": "hmcode", "hmcode_version": "2020"},
+    "hmcode2020_feedback": {"non_linear": "hmcode", "hmcode_version": "2020_baryonic_feedback"},
+}
 _SPECIES = ("N_idr", "idr_nature", "Gamma_dcdm", "omega_ini_dcdm", "Omega_ini_dcdm")
 _FLUID = ("w0_fld", "wa_fld", "cs2_fld")
 
@@ -145,12 +150,12 @@ def nonlinear_method(settings: Mapping[str, Any]) -> str | None:
     method = str(settings.get("non_linear", "none")).strip().lower()
     if method in _NONE:
         return None
-    if method == "halofit":
-        return method
     version = str(settings.get("hmcode_version", "2020")).strip().lower()
-    if method != "hmcode" or version not in _HMCODE:
-        raise _unavailable("non_linear", f"{method} {version}" if method == "hmcode" else method)
-    return _HMCODE[version]
+    asked = {"non_linear": method} | ({"hmcode_version": version} if method == "hmcode" else {})
+    known = next((name for name, words in NONLINEAR_SETTINGS.items() if words == asked), None)
+    if known is None:
+        raise _unavailable("non_linear", " ".join(asked.values()))
+    return known
 
 
 def of_cosmology(cosmo: Cosmology) -> dict[str, Any]:
