@@ -1,9 +1,11 @@
 """Nonlinear corrections against CLASS and CAMB with the same method: `python -m oracle.nonlinear`.
 
-Three comparisons, each with its own question. "method": CLASS's linear spectrum goes in, so that only the fit is
-judged; "end to end": P(k) of `solve` against CLASS at reference settings; "lensing": C_l^phiphi over that of linear
-theory, in boltzax and in CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear scale
-is beyond its k_max: to compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l = 2500).
+Four comparisons, each with its own question. "random points": P(k) of `solve` against CLASS at reference settings,
+anywhere in the prior of the sweep; "end to end": the same at two known points, CAMB beside it; "method": CLASS's linear
+spectrum goes in, so that only the fit is judged; "lensing": C_l^phiphi over that of linear theory, in boltzax and in
+CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear scale is beyond its k_max: to
+compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l = 2500), and P(k) at z = 3 needs
+40/Mpc where sigma8 is low (with 12/Mpc halofit is off by 5e-2 and HMcode left out).
 
 --update-docs rewrites the tables of docs/nonlinear.md; --write-table makes tests/reference/nonlinear_class.npz.
 """
@@ -11,6 +13,7 @@ is beyond its k_max: to compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,17 +29,19 @@ from boltzax.spectra.nonlinear.growth import growth
 from boltzax.spectra.nonlinear.halofit import halofit
 from boltzax.spectra.nonlinear.hmcode import LOG10_T_AGN, hmcode
 from boltzax.spectra.nonlinear.linear import LinearPower, epoch
-from oracle import codes
+from oracle import codes, prior
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import DOCS, update_docs
 from oracle.files import save_npz
+from oracle.progress import progress
 from oracle.workers import use_compilation_cache
 
 POINTS = ("fiducial", "massless", "m_ncdm_030")
 Z = (0.0, 1.0, 3.0)
 L_MAX = 2500
 TABLE = ref.REFERENCE_DIR / "nonlinear_class.npz"
+FEEDBACK = ("log10T_heat_hmcode",)  # parameters that hmcode2020_feedback alone has
 K_BANDS = ((1e-3, 0.1), (0.1, 1.0), (1.0, 5.0))  # h/Mpc
 L_BANDS = ((2, 199), (200, 999), (1000, 1999), (2000, L_MAX))
 _LN_K = np.linspace(np.log(2e-5), np.log(29.0), 560)  # of the linear spectra that go into the fits, 1/Mpc
@@ -55,12 +60,13 @@ LENSING = {"k_per_decade_for_pk": 30, "l_linstep": 25, "l_logstep": 1.05, "l_swi
 # -- CLASS and CAMB ----------------------------------------------------------------------------------------------------
 
 
-def class_power(point: str, method: str, precise: bool) -> dict[str, np.ndarray]:
+def class_power(point: Mapping[str, Any], method: str, precise: bool) -> dict[str, np.ndarray]:
     """Linear (m and cb) and nonlinear P [z, k] in Mpc^3 at exp(_LN_K); precise: at the settings of the reference."""
-    settings = ref.class_settings(ref.POINTS[point], "reference" if precise else "default")
+    settings = ref.class_settings(point, "reference" if precise else "default")
     for name in ("lensing", "l_max_scalars", "delta_l_max", "accurate_lensing"):
         settings.pop(name, None)
-    settings |= METHODS[method] | {"output": "mPk", "P_k_max_1/Mpc": 12.0 if precise else 40.0, "z_max_pk": 3.5}
+    settings |= METHODS[method] | {name: point[name] for name in FEEDBACK if name in point}
+    settings |= {"output": "mPk", "P_k_max_1/Mpc": 40.0, "z_max_pk": 3.5}
     settings.pop("z_pk", None)
     return finished.cached("nonlinear", settings, _class_power)
 
@@ -201,15 +207,48 @@ def power_tables() -> list[str]:
     for point in POINTS:
         results = boltzax.solve(boltzax.Cosmology(**ref.POINTS[point]), boltzax.Outputs(l_max=2000, k_max=15.0))
         for method in NONLINEAR:
-            x, error = method_errors(point, method, class_power(point, method, precise=False))
+            x, error = method_errors(point, method, class_power(ref.POINTS[point], method, precise=False))
             alone += [_row(f"{method}, {point}, {z:g}", x, e, K_BANDS) for z, e in zip(Z, error, strict=True)]
             if point == "m_ncdm_030":
                 continue
             nonlinear = _with(results, method)
-            for lines, table in ((whole, class_power(point, method, precise=True)), (camb, camb_power(point, method))):
+            reference = class_power(ref.POINTS[point], method, precise=True)
+            for lines, table in ((whole, reference), (camb, camb_power(point, method))):
                 x, error = compared(nonlinear, table)
                 lines += [_row(f"{method}, {point}, {z:g}", x, e, K_BANDS) for z, e in zip(Z, error, strict=True)]
     return [*alone, "", *whole, "", *camb]
+
+
+def draw(index: int, seed: int) -> dict[str, Any]:
+    """LCDM from the prior of the sweep and a strength of feedback; neutrinos are massive at every third point."""
+    point = prior.draw(index, seed)
+    if index % 3:
+        point |= {"m_ncdm": (), "N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"])}
+    strength = np.random.default_rng([seed, index, 1]).uniform(7.6, 8.0)
+    return point | {"log10T_heat_hmcode": float(strength)}
+
+
+def random_table(points: int, seed: int) -> list[str]:
+    """The largest errors of P(k) at random points, end to end against CLASS at reference settings."""
+    title = f"End to end at {points} random points against CLASS at reference settings: the largest errors"
+    lines = [f"**{title}**", "", *_table("method, z", K_BANDS, "k [h/Mpc]")]
+    found: dict[str, list] = {method: [] for method in NONLINEAR}
+    with progress("runs", points * len(NONLINEAR)) as tell:
+        for index in range(points):
+            point = draw(index, seed)
+            results = boltzax.solve(boltzax.Cosmology(**point), boltzax.Outputs(l_max=2000, k_max=15.0))
+            for method in NONLINEAR:
+                known = {k: v for k, v in point.items() if "feedback" in method or k not in FEEDBACK}
+                x, error = compared(_with(results, method), class_power(known, method, precise=True))
+                bands = [np.abs(error[:, (x >= low) & (x <= high)]).max(axis=1) for low, high in K_BANDS]
+                found[method].append(bands)
+                tell(f"{index}, {method}: {np.max(bands):.1e}", True)
+    for method, errors in found.items():
+        largest = np.max(errors, axis=0).T  # [z, band]
+        lines += [
+            f"| {method}, {z:g} | {' | '.join(f'{e:.1e}' for e in row)} |" for z, row in zip(Z, largest, strict=True)
+        ]
+    return lines
 
 
 def _with(results, method: str):
@@ -238,7 +277,7 @@ def write_table() -> None:
     arrays: dict[str, np.ndarray] = {}
     for point in POINTS:
         for method in NONLINEAR:
-            table = class_power(point, method, precise=False)
+            table = class_power(ref.POINTS[point], method, precise=False)
             arrays |= {f"{point}/{name}": table[name] for name in ("k", "linear", "cb")}
             arrays[f"{point}/{method}"] = (table["nonlinear"] / table["linear"]).astype(np.float32)
     linear = class_lensing("massless", None)
@@ -261,6 +300,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update-docs", action="store_true", help="rewrite the tables of docs/nonlinear.md")
+    parser.add_argument("--points", type=int, default=10, help="random points (default: 10)")
+    parser.add_argument("--seed", type=int, default=2026, help="of the random points")
     parser.add_argument("--write-table", action="store_true", help="make the table of the tests and stop")
     options = parser.parse_args(arguments)
     use_compilation_cache()
@@ -268,7 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write_table:
         write_table()
         return 0
-    text = "\n".join([*power_tables(), "", *lensing_table()])
+    text = "\n".join([*random_table(options.points, options.seed), "", *power_tables(), "", *lensing_table()])
     print(text)
     if options.update_docs:
         page = DOCS.parent / "nonlinear.md"
