@@ -27,7 +27,7 @@ from oracle import codes
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import update_docs
-from oracle.features import CURVED_RADIAL, DECAYING_MULTIPOLES, K_CURVED
+from oracle.features import DECAYING_MULTIPOLES, K_CURVED, curved_sampling
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
@@ -77,8 +77,8 @@ TITLES = {
 #: lowest multipole compared: CLASS's niv mode starts with a wrong eta at small k, and its C_2 and C_4 move by tens of
 #: per cent with the sampling of k; ours do not move with the time of the start
 LOWEST = {"niv": 6}
-_FLAT = {"hyper_sampling_flat": 40.0}
-_CURVED = _FLAT | CURVED_RADIAL
+_FLAT = {"hyper_sampling_flat": 40.0, "q_linstep": 0.15, "q_logstep_spline": 80.0}
+_CURVED = _FLAT | curved_sampling(0.1) | {"l_switch_limber": 450.0}
 # hierarchies and sampling of the reference; multipoles beyond 400 and the largest wave numbers are not needed
 SETTINGS = {"l_max_scalars": 500, "delta_l_max": 200, "P_k_max_1/Mpc": 3.0, "k_max_tau0_over_l_max": 8.0}
 # CLASS starts so late by default that its isocurvature modes are off by percents at l < 10; from so early a start its

@@ -51,6 +51,15 @@ def test_six_at_once():
     assert float(built.fluids[0].N_idr) == point["N_idr"] and float(built.alpha_s) == point["alpha_s"]
 
 
+def test_curved_space_needs_other_settings_of_class():
+    """Its flat radial functions from k tau_0 = 4500 on, a denser sampling where curvature is strong."""
+    for Omega_k in (-0.1, -0.01, 0.03):
+        settings = features.curved_sampling(Omega_k)
+        nu = settings["hyper_flat_approximation_nu"]
+        assert nu * 3.3 * abs(Omega_k) ** 0.5 == pytest.approx(4500.0, rel=0.02)
+        assert ("l_switch_limber" in settings) == (abs(Omega_k) > 0.05)
+
+
 def test_isocurvature_starts_earlier_in_class():
     start = "start_large_k_at_tau_h_over_tau_k"
     cdi, running = (features.class_settings(n, features.draw(n, 0, 3), "point") for n in ("cdi", "running"))
@@ -84,6 +93,17 @@ def test_a_report(command, capsys, tmp_path):
     text = capsys.readouterr().out
     assert "every requirement is met" in text and "| running of the scalar index | 2 | 5.0e-04 |" in text
     assert len(list(tmp_path.glob("spectra_*.npz"))) == 4
+
+
+def test_multipoles_of_closed_space_that_class_has_wrong_are_left_out(command, monkeypatch):
+    found = {}
+    for index in (0, 1):
+        spectra = flat(features.L_MAX)
+        spectra["lensed_tt"][2] *= 1.002
+        monkeypatch.setattr(codes, "solve", lambda point, l_max, spectra=spectra: spectra)
+        Omega_k = features.draw("curvature", index, 2026)["Omega_k"]
+        found[np.sign(Omega_k)] = features.compare("curvature", index, 2026, "point", False)["lensed_tt"]
+    assert found[1.0] == (pytest.approx(2e-3), 2) and found[-1.0][0] < 1e-12
 
 
 def test_a_miss_and_a_failure_are_named(command, capsys):
