@@ -78,7 +78,8 @@ TITLES = {
 #: per cent with the sampling of k; ours do not move with the time of the start
 LOWEST = {"niv": 6}
 _FLAT = {"hyper_sampling_flat": 40.0, "q_linstep": 0.15, "q_logstep_spline": 80.0}
-_CURVED = _FLAT | curved_sampling(0.1) | {"l_switch_limber": 450.0}
+# Limber from l = 100 on for the lensing potential, as in flat space: beyond, wave numbers to k tau_0 = 5600 do not do
+_CURVED = _FLAT | curved_sampling(0.1) | {"l_switch_limber": 100.0}
 # hierarchies and sampling of the reference; multipoles beyond 400 and the largest wave numbers are not needed
 SETTINGS = {"l_max_scalars": 500, "delta_l_max": 200, "P_k_max_1/Mpc": 3.0, "k_max_tau0_over_l_max": 8.0}
 # CLASS starts so late by default that its isocurvature modes are off by percents at l < 10; from so early a start its
