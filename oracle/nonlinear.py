@@ -242,7 +242,7 @@ def random_table(points: int, seed: int) -> list[str]:
     with progress("runs", points * len(NONLINEAR)) as tell:
         for index in range(points):
             point = draw(index, seed)
-            results = boltzax.solve(boltzax.Cosmology(**point), boltzax.Outputs(l_max=2000, k_max=15.0))
+            results = boltzax.solve(boltzax.Cosmology(**point), boltzax.Outputs(l_max=2000, k_max=40.0))
             for method in NONLINEAR:
                 known = {k: v for k, v in point.items() if "feedback" in method or k not in FEEDBACK}
                 x, error = compared(_with(results, method), class_power(known, method, precise=True))
