@@ -14,9 +14,6 @@ from oracle.experiment import SMALL_OUTPUTS as OUTPUTS
 
 import boltzax
 from boltzax.errors import BoltzaxError, OutOfRangeError, ParameterRangeError, PrecisionError
-from boltzax.projection import table as projection_table
-from boltzax.solve import begin_tables
-from boltzax.spectra.lensing import lensing_tables
 
 ELL = np.arange(401)
 WEIGHTS = np.random.default_rng(1).normal(size=(2, 401)) * ELL**2
@@ -110,12 +107,3 @@ def test_a_constant_cosmology_inside_a_traced_function():
     inside = jax.jit(lambda a: a * boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt)(2.0)
     outside = boltzax.solve(boltzax.Cosmology(), OUTPUTS, SMALL).lensed_cl.tt
     np.testing.assert_allclose(inside[2:], 2.0 * outside[2:], rtol=1e-6)
-
-
-def test_the_tables_that_are_begun_are_those_that_are_read():
-    outputs = boltzax.Outputs(l_max=300)
-    begin_tables(outputs, SMALL)
-    caches = (lensing_tables.begin, projection_table._build.begin)
-    before = [cache.cache_info().misses for cache in caches]
-    jax.eval_shape(lambda cosmo: boltzax.solve(cosmo, outputs, SMALL), boltzax.Cosmology())
-    assert [cache.cache_info().misses for cache in caches] == before

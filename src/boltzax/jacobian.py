@@ -16,7 +16,7 @@ from boltzax.notice import first_call
 from boltzax.numerics.hidden import restore
 from boltzax.precision import Outputs, Precision
 from boltzax.results import Results, finite, first_bad
-from boltzax.solve import assemble, begin_tables, homogeneous, perturbed_sources
+from boltzax.solve import assemble, homogeneous, perturbed_sources
 from boltzax.thermo import thermodynamics
 
 
@@ -99,7 +99,6 @@ def _differentiate(cosmo, params, of, outputs, precision):
 @partial(jax.jit, static_argnames=("params", "outputs", "precision"))
 def _early(cosmo, params, outputs, precision):
     """Everything before the spectra, and its derivatives in every direction."""
-    begin_tables(outputs, precision)
 
     def stages(cosmo):
         bg, th = homogeneous(cosmo)

@@ -25,7 +25,6 @@ from boltzax.perturbations.integrate import integrate
 from boltzax.perturbations.layout import layout
 from boltzax.precision import Outputs, Precision
 from boltzax.projection import angular_spectra, curved, every_ell, limber_lensing
-from boltzax.projection.table import begin_bessel_blocks
 from boltzax.projection.tensors import tensor_sources, tensor_spectra
 from boltzax.results import Results, derived, finite, first_bad
 from boltzax.sources import Sources, sources, step_fields
@@ -99,16 +98,7 @@ def _inhomogeneous(cosmo, bg, th, outputs, precision):
 
 
 def _pipeline(cosmo, bg, th, outputs: Outputs, p: Precision) -> Results:
-    begin_tables(outputs, p)
     return assemble(cosmo, bg, th, perturbed_sources(cosmo, bg, th, outputs, p), outputs, p)
-
-
-def begin_tables(outputs: Outputs, p: Precision) -> None:
-    """Starts on the constant tables of `spectra`, while the perturbations are traced."""
-    grid = make_grid(p, outputs)
-    begin_bessel_blocks(grid, p.taper)
-    if outputs.lensing:
-        lensing_tables.begin(outputs.l_max, int(grid.ell[-1]), int(grid.ell_lensing[-1]))
 
 
 def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: Outputs, p: Precision) -> Results:

@@ -5,6 +5,7 @@ hidden arguments (`numerics.hidden`).
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from boltzax.grids import Grid
-from boltzax.numerics.ahead import ahead
+from boltzax.numerics.hidden import concretely
 from boltzax.projection.bessel import DZ, spherical_bessel
 from boltzax.projection.contraction import Constants
 from boltzax.projection.interpolation import cardinal, mode_weights
@@ -50,23 +51,15 @@ def _cuts(y, x, x_step, ell, limit) -> Iterator[tuple[int, int, list[Rectangle]]
 
 
 def bessel_blocks(grid: Grid, limit: float) -> tuple[Block, ...]:
-    """Tables for a grid; built at the first call, or since `begin_bessel_blocks`, and kept for the process."""
-    return _build(*_key(grid), limit)
-
-
-def begin_bessel_blocks(grid: Grid, limit: float) -> None:
-    """Starts on `bessel_blocks` in a thread of its own."""
-    _build.begin(*_key(grid), limit)
-
-
-def _key(grid: Grid) -> tuple[tuple[float, ...], ...]:
+    """Tables for a grid; built at the first call and kept for the process."""
     arrays = (grid.y, grid.x, grid.x_weight, grid.ell, grid.y_modes[: grid.n_cmb])
-    return tuple(tuple(v.tolist()) for v in arrays)
+    return _build(*(tuple(v.tolist()) for v in arrays), limit)
 
 
-@ahead(maxsize=4)
+@lru_cache(maxsize=4)
 def _build(y, x, x_step, ell, y_modes, limit) -> tuple[Block, ...]:
-    return tuple(_blocks(*(np.array(v) for v in (y, x, x_step, ell, y_modes)), limit))
+    arrays = [np.array(v) for v in (y, x, x_step, ell, y_modes)]
+    return concretely(lambda: tuple(_blocks(*arrays, limit)))
 
 
 def _blocks(y, x, x_step, ell, y_modes, limit) -> Iterator[Block]:

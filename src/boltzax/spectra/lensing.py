@@ -8,6 +8,7 @@ rotation functions, so every zone is a small dense table. All tables are constan
 References: Challinor & Lewis 2005 (CL05, astro-ph/0502425), Lewis & Challinor 2006 (astro-ph/0601594).
 """
 
+from functools import lru_cache
 from math import comb
 from typing import NamedTuple
 
@@ -16,8 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-
-from boltzax.numerics.ahead import ahead
 
 # rotation functions d^l_mn in the order of the tables
 _PAIRS = ((0, 0), (2, 0), (2, 2), (2, -2), (1, -1), (3, 1), (4, 0), (3, -3), (4, -4), (1, 1), (3, -1), (4, -2))
@@ -226,7 +225,7 @@ def _zone(start, end, cutoff, l_max, l_max_unlensed, l_max_pp, nodes):
     )
 
 
-@ahead(maxsize=8)
+@lru_cache(maxsize=8)
 def lensing_tables(l_max: int, l_max_unlensed: int, l_max_pp: int, output_step: int = 8) -> LensingTables:
     """Constants of `lens`: numpy arrays, built in about a second and kept for later calls with the same sizes."""
     nodes = _output_nodes(l_max, output_step)
