@@ -22,7 +22,6 @@ from boltzax import parameters as _p
 from boltzax.cosmology import PARAMETERS, Cosmology
 from boltzax.errors import BoltzaxError, PrecisionError, UnknownParameterError
 from boltzax.inference import command as fitting
-from boltzax.precision import NONLINEAR
 from boltzax.show import UNITS
 
 _COMMANDS = ("spectra", "compare", "fit")
@@ -95,8 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--params", metavar="FILE", help="YAML file of cosmological parameters")
         if command is not fit:
             command.add_argument("--l-max", type=int, default=2500, metavar="N", help="largest multipole (2500)")
-            text = "corrections to the potential that lenses, and a nonlinear P(k) (none)"
-            command.add_argument("--nonlinear", choices=("none", *NONLINEAR), default="none", help=text)
+            fitting.add_nonlinear(command, "none", "corrections to the potential that lenses, and a nonlinear P(k)")
         command.add_argument("--out", default="boltzax_out", metavar="DIR", help="output folder (boltzax_out)")
         command.add_argument("--no-plot", action="store_true", help="draw no figure")
         command.add_argument("--precision", choices=_PRESETS, default="default", help="precision of boltzax")
@@ -148,7 +146,7 @@ def _run(options: argparse.Namespace) -> None:
     cosmo = _cosmology(options)
     if options.l_max < 2:
         raise PrecisionError(f"--l-max must be at least 2, not {options.l_max}")
-    nonlinear = None if options.nonlinear == "none" else options.nonlinear
+    nonlinear = fitting.nonlinear(options)
     outputs, precision = boltzax.Outputs(l_max=options.l_max, nonlinear=nonlinear), _precision(options.precision)
     out = Path(options.out)
     _write_all(out, lambda folder: None)

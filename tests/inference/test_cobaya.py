@@ -93,8 +93,8 @@ def test_matter(provider, solution):
     k = np.geomspace(1e-3, 0.5, 20)
     linear, nonlinear = (provider.get_Pk_interpolator(nonlinear=which) for which in (False, True))
     for z in Z:
-        np.testing.assert_allclose(linear.P(z, k), solution.pk_lin(k, z), rtol=2e-4)
-        np.testing.assert_allclose(nonlinear.P(z, k), solution.pk(k, z), rtol=3e-4)
+        np.testing.assert_allclose(linear.P(z, k), solution.pk_lin(k, z), rtol=1.2e-5)
+        np.testing.assert_allclose(nonlinear.P(z, k), solution.pk(k, z), rtol=2e-5)
     assert nonlinear.P(0.0, 0.5) > 1.5 * linear.P(0.0, 0.5)
     sigma8 = provider.get_sigma8_z(Z)
     assert sigma8[0] == pytest.approx(float(solution.derived.sigma8), rel=1e-9)

@@ -21,7 +21,7 @@ from boltzax.inference.planck import TAU_LOWE, LowEE, LowTT, PlikLite
 from boltzax.precision import NONLINEAR as METHODS
 from boltzax.precision import Precision
 
-__all__ = ["LIKELIHOODS", "OPTIONS", "add_arguments", "model", "run"]
+__all__ = ["LIKELIHOODS", "OPTIONS", "add_arguments", "add_nonlinear", "model", "nonlinear", "run"]
 
 LIKELIHOODS: dict[str, Callable] = {
     "plik-lite": PlikLite,
@@ -50,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "Gaussian prior; tau_reio has that of low-l EE unless low-ee is among the likelihoods"
     parser.add_argument("--prior", action="append", default=[], metavar="NAME=MEAN,SIGMA", help=text)
     parser.add_argument("--bounds", action="append", default=[], metavar="NAME=LOW,HIGH", help="hard limits")
-    text = f"corrections to the potential that lenses ({NONLINEAR}); curvature and isocurvature need none"
-    parser.add_argument("--nonlinear", choices=("none", *METHODS), default=NONLINEAR, help=text)
+    add_nonlinear(parser, NONLINEAR, "corrections to the potential that lenses; curvature and isocurvature need none")
     text = "fisher: best fit and Fisher matrix only; importance: samples of the Gaussian there, weighted; nuts: a chain"
     parser.add_argument("--method", choices=_METHODS, default="importance", help=text)
     parser.add_argument("--draws", type=int, default=800, metavar="N", help="samples, of each chain (800)")
@@ -61,6 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chains", type=int, default=1, metavar="N", help="nuts: number of chains (1)")
     parser.add_argument("--engine", choices=ENGINES, default="numpyro", help="nuts: whose implementation")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the samples (0)")
+
+
+def add_nonlinear(parser: argparse.ArgumentParser, default: str, text: str) -> None:
+    """The option --nonlinear, read by `nonlinear`."""
+    parser.add_argument("--nonlinear", choices=("none", *METHODS), default=default, help=f"{text} ({default})")
+
+
+def nonlinear(options: argparse.Namespace) -> str | None:
+    """The method of `boltzax.Outputs` that the command line names."""
+    return None if options.nonlinear == "none" else options.nonlinear
 
 
 def _pairs(texts: list[str], what: str) -> dict[str, tuple[float, float]]:
@@ -95,7 +104,7 @@ def model(options: argparse.Namespace, given: Mapping[str, Any], precision: Prec
         start={name: float(np.ravel(value)[0]) for name, value in given.items() if name in free},
         priors=priors,
         bounds=_pairs(options.bounds, "bounds"),
-        nonlinear=None if options.nonlinear == "none" else options.nonlinear,
+        nonlinear=nonlinear(options),
         precision=precision,
     )
 
