@@ -27,7 +27,7 @@ from oracle import codes
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import update_docs
-from oracle.features import DECAYING_MULTIPOLES, K_CURVED, curved_sampling
+from oracle.features import DECAYING_MULTIPOLES, K_CURVED, L_NIV, curved_sampling
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
@@ -74,9 +74,7 @@ TITLES = {
     "open": "Omega_k = 0.1",
     "closed": "Omega_k = -0.1",
 }
-#: lowest multipole compared: CLASS's niv mode starts with a wrong eta at small k, and its C_2 and C_4 move by tens of
-#: per cent with the sampling of k; ours do not move with the time of the start
-LOWEST = {"niv": 6}
+LOWEST = {"niv": L_NIV}  # the first multipole that is compared
 _FLAT = {"hyper_sampling_flat": 40.0, "q_linstep": 0.15, "q_logstep_spline": 80.0}
 # Limber from l = 100 on for the lensing potential, as in flat space: beyond, wave numbers to k tau_0 = 5600 do not do
 _CURVED = _FLAT | curved_sampling(0.1) | {"l_switch_limber": 100.0}

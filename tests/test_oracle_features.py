@@ -62,8 +62,11 @@ def test_curved_space_needs_other_settings_of_class():
 
 def test_isocurvature_starts_earlier_in_class():
     start = "start_large_k_at_tau_h_over_tau_k"
-    cdi, running = (features.class_settings(n, features.draw(n, 0, 3), "point") for n in ("cdi", "running"))
-    assert cdi["ic"] == "ad,cdi" and cdi[start] < 0.2 * running[start]
+    running = features.class_settings("running", features.draw("running", 0, 3), "point")
+    for kind in ("cdi", "bi", "nid", "niv"):
+        settings = features.class_settings(kind, features.draw(kind, 0, 3), "point")
+        assert settings["ic"] == f"ad,{kind}" and settings[start] < 0.2 * running[start]
+        assert f"c_ad_{kind}" in settings and f"f_{kind}" in settings
 
 
 @pytest.fixture
