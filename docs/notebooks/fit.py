@@ -119,9 +119,8 @@ print(chain.summary())
 #
 # ```python
 # model = inference.Model(
-#     [inference.PlikLite("data"), inference.LowTT("data")],
+#     [inference.PlikLite("data"), inference.LowTT("data"), inference.LowEE()],
 #     free=("h", "omega_b", "omega_cdm", "ln_A_s_1e10", "n_s", "tau_reio"),
-#     priors={"tau_reio": inference.TAU_LOWE},
 # )
 # best = inference.fit(model)
 # ```

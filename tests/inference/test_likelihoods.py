@@ -2,6 +2,7 @@
 
 import os
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +63,25 @@ def test_low_ee_is_the_lognormal_density_of_its_source():
         mean = np.asarray(theory.ee)[int(low) : int(high) + 1].mean()
         expected += scipy.stats.lognorm.logpdf(mean, sigma, loc=shift, scale=np.exp(mu))
     assert like.loglike(theory) == pytest.approx(expected, rel=1e-12)
+
+
+def test_low_ee_alone_is_near_plancks_optical_depth():
+    """At fixed A_s exp(-2 tau_reio), where Planck has 0.0506 +- 0.0086 (arXiv:1807.06209, eq. 9)."""
+    like, start = inference.LowEE(), COSMO.replace(tau_reio=0.06)
+    outputs, precision = boltzax.Outputs(l_max=60, lensing=False, k_max=0.3), boltzax.Precision.fast()
+
+    @jax.jit
+    def loglike(tau):
+        cosmo = start.replace(tau_reio=tau, ln_A_s_1e10=start.ln_A_s_1e10 + 2.0 * (tau - 0.0544))
+        D_l = boltzax.solve(cosmo, outputs, precision).unlensed_cl.D_l("muK2")
+        return like.loglike(eqx.tree_at(lambda theory: theory.ee, synthetic.theory(COSMO), D_l.ee))
+
+    tau = np.linspace(0.01, 0.12, 45)
+    density = np.exp([loglike(t) for t in tau])
+    mean = np.sum(density * tau) / np.sum(density)
+    sigma = np.sqrt(np.sum(density * (tau - mean) ** 2) / np.sum(density))
+    assert mean == pytest.approx(0.0481, abs=3e-4) and sigma == pytest.approx(0.0090, abs=2e-4)
+    assert abs(mean - inference.TAU_LOWE[0]) < 0.35 * inference.TAU_LOWE[1]
 
 
 def test_lensing_band_powers(tmp_path):

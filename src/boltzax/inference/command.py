@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="DIR", help="folder with the data of the likelihoods (default: $BOLTZAX_DATA)"
     )
-    parser.add_argument("--likelihoods", default="plik-lite,low-tt", metavar="A,B", help=f"among {known}")
+    parser.add_argument("--likelihoods", default="plik-lite,low-tt,low-ee", metavar="A,B", help=f"among {known}")
     parser.add_argument("--free", default=",".join(LCDM), metavar="A,B", help="parameters to fit; others stay fixed")
     text = "Gaussian prior; tau_reio has that of low-l EE unless low-ee is among the likelihoods"
     parser.add_argument("--prior", action="append", default=[], metavar="NAME=MEAN,SIGMA", help=text)
