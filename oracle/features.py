@@ -142,6 +142,7 @@ FEATURES: dict[str, Feature] = {
         lambda rng: _uniform(w0_fld=(-0.95, -0.5), cs2_fld=(0.1, 1.0))(rng) | {"use_ppf": "no"},
     ),
     "running": Feature("running of the scalar index", _uniform(alpha_s=(-0.05, 0.05))),
+    "A_lens": Feature("A_lens", _uniform(A_lens=(0.7, 1.4))),
     "cdi": _isocurvature("cdi", (0.05, 0.6), "cdm"),
     "bi": _isocurvature("bi", (0.2, 3.0), "baryon"),
     "nid": _isocurvature("nid", (0.05, 0.6), "neutrino density"),
