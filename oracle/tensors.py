@@ -128,7 +128,7 @@ def errors(found: Mapping[str, Any], reference: Mapping[str, np.ndarray], low: i
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code: 1 if an error at l <= 300 is above 2e-3."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=4, help="random points beside the fiducial one")
+    parser.add_argument("--points", type=int, default=9, help="random points beside the fiducial one")
     parser.add_argument("--seed", type=int, default=77)
     options = parser.parse_args(arguments)
     use_compilation_cache()
