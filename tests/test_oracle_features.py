@@ -58,6 +58,9 @@ def test_curved_space_needs_other_settings_of_class():
         nu = settings["hyper_flat_approximation_nu"]
         assert nu * 3.3 * abs(Omega_k) ** 0.5 == pytest.approx(4500.0, rel=0.02)
         assert ("l_switch_limber" in settings) == (abs(Omega_k) > 0.05)
+    light, massive = (features.draw("curvature", index, 3) for index in (8, 9))
+    gauges = [features.class_settings("curvature", point, "point")["gauge"] for point in (light, massive)]
+    assert not light["m_ncdm"] and massive["m_ncdm"] and gauges == ["synchronous", "newtonian"]
 
 
 def test_isocurvature_starts_earlier_in_class():
