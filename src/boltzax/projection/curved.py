@@ -4,7 +4,7 @@ Lesgourgues & Tram (2014, arXiv:1312.2697). Three parts, each faded into the nex
 
 - in closed space nu = q / sqrt(K) = 3, 4, 5, ...: the first of them as a sum (of what is smooth in nu the integral is
   the sum, up to terms that are exponentially small), with exact radial functions (`hyperspherical.py`);
-- wavenumbers to q tau_0 ~ 100: an integral, with the same functions;
+- wavenumbers to q tau_0 ~ 200: an integral, with the same functions;
 - beyond: the table of spherical Bessel functions of flat space, its arguments mapped (`eikonal.py`). The map depends on
   the impact parameter alone, b = sqrt(l(l+1)) / q, and smoothly: sources are mapped for a few b, summed with the table
   as in flat space, and the integrals interpolated in b^2.
@@ -36,9 +36,11 @@ _NU = np.arange(3.0, 52.0)  # wavenumbers of closed space that are summed
 _NU_SWITCH, _NU_WIDTH = 30.0, 3.0  # where the integral takes over
 _NU_FIRST = 2.5  # where it begins in closed space
 _K_SWITCH = 0.04  # K tau_0^2 from which a sum is taken
-_Y_SWITCH, _Y_WIDTH = 75.0, 8.0  # q tau_0 where the mapped table takes over from exact functions
+# q tau_0 where the mapped table takes over from exact functions. In closed space the map is good to 0.04/nu alone at
+# l = 0.87 nu, where Omega_k = -0.1 has recombination, and EE has little power to l = 150: from 75 on it was off by 8e-4
+_Y_SWITCH, _Y_WIDTH = 200.0, 10.0
 _Y_LAST, _Y_FIRST = _Y_SWITCH + 8.0 * _Y_WIDTH, _Y_SWITCH - 4.0 * _Y_WIDTH  # of the exact part, of the mapped one
-_L_EXACT = 190  # largest multipole that wavenumbers of the exact part reach
+_L_EXACT = 400  # largest multipole that wavenumbers of the exact part reach
 _LONGEST = 24  # wavenumbers of it that are not of the grid
 _Y_GRID, _Y_GRID_WIDTH = 1.5, 0.3  # q tau_0 where those of the grid take over
 _CHUNK = 16  # wavenumbers of it that are summed at a time
@@ -144,17 +146,18 @@ def _exact_part(grid: Grid, background, thermo, modes: _Modes, primordial):
     columns = modes.columns * (kernels * grid.x_weight * tau_0)
     q, weight = _exact_nodes(grid, K, tau_0)
     k2 = q**2 - K
+    l_exact = min(_L_EXACT, int(grid.ell[-1]))
     fill = -len(q) % _CHUNK
     chunks = jnp.pad(q, (0, fill), mode="edge").reshape(-1, _CHUNK)
 
     @jax.checkpoint
     def integrals(q):
         sources = jnp.tensordot(modes.weights(q), columns, 1)  # [q, 3, x]
-        return hyperspherical.sums(K, q, chi, _L_EXACT, lambda phi: jnp.einsum("qx,qcx->qc", phi, sources))
+        return hyperspherical.sums(K, q, chi, l_exact, lambda phi: jnp.einsum("qx,qcx->qc", phi, sources))
 
-    found = jnp.moveaxis(jax.lax.map(integrals, chunks), 1, 2).reshape(-1, _L_EXACT + 1, 3)[: len(q)]
+    found = jnp.moveaxis(jax.lax.map(integrals, chunks), 1, 2).reshape(-1, l_exact + 1, 3)[: len(q)]
     found = found / jnp.stack([jnp.ones_like(k2), modes.k2(q), jnp.ones_like(k2)], axis=-1)[:, None]
-    near = int(np.searchsorted(grid.ell, _L_EXACT, side="right"))
+    near = int(np.searchsorted(grid.ell, l_exact, side="right"))
     a = found[:, grid.ell[:near]]
     moments = jnp.einsum("q,qlc,qld->cdl", weight * primordial(jnp.sqrt(k2)), a, a)
     return jnp.pad(moments, ((0, 0), (0, 0), (0, len(grid.ell) - near)))
