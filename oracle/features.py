@@ -102,7 +102,8 @@ def _isocurvature(kind: str, f: tuple[float, float], title: str, lowest: int = 2
     title = f"{title} isocurvature, correlated with the adiabatic mode" + (f", from l = {lowest}" if lowest > 2 else "")
     # from so early a start (_EARLY) CLASS's explicit integrator does not get through with neutrino density
     settings = lambda point: _translated(point) | ({"evolver": 1} if kind == "nid" else {})
-    return Feature(title, _uniform(**ranges), {name: 2e-3 for name in SCALAR}, settings=settings, lowest=lambda _: lowest)
+    required = {name: 2e-3 for name in SCALAR}
+    return Feature(title, _uniform(**ranges), required, settings=settings, lowest=lambda _: lowest)
 
 
 def _together(rng: np.random.Generator) -> dict[str, Any]:
