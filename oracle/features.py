@@ -222,7 +222,7 @@ def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng([seed, index, *map(ord, name)])
     point = prior.draw(index, seed)
     if index % 10 != 9 and name not in ("neutrinos", "together"):
-        point |= {"m_ncdm": (), "N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"])}
+        point = prior.massless(point)
     return point | FEATURES[name].draw(rng)
 
 

@@ -80,8 +80,8 @@ def camb_angles() -> dict[str, np.ndarray]:
 
 def growth_settings() -> dict[str, Any]:
     """CLASS's inputs for matter at late times: the recipe "variation", without angular spectra."""
-    no_spectra = ("lensing", "l_max_scalars", "delta_l_max", "accurate_lensing", "non_linear", "z_pk")
-    settings = {k: v for k, v in ref.class_settings(ref.FIDUCIAL, "variation").items() if k not in no_spectra}
+    settings = ref.without_spectra(ref.class_settings(ref.FIDUCIAL, "variation"))
+    settings = {name: value for name, value in settings.items() if name not in ("non_linear", "z_pk")}
     return settings | {"output": "mPk,dTk,vTk", "P_k_max_1/Mpc": 5.0, "z_max_pk": 12.0} | ref.HEAVIER_NCDM
 
 

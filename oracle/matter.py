@@ -1,8 +1,8 @@
 """P(k) against CLASS with long hierarchies: `python -m oracle.matter [--points N] [--seed S] [--massive]`.
 
 A cut hierarchy of neutrinos reflects what reaches its end: the 40 multipoles of the reference recipe leave 2e-4 in P(k)
-at k = 0.7/Mpc (120: 4e-6 there) and with it 1e-4 in C_l^phiphi at l = 3000. P(k) alone is cheap, so CLASS is run here
-with `SETTINGS` at random points of the sweep's prior: 20 s each without massive neutrinos (the default); --massive
+at k = 0.7/Mpc (120: 1e-6) and with it 1e-4 in C_l^phiphi at l = 3000. P(k) alone is cheap, so CLASS is run here with
+`SETTINGS` at random points of the sweep's prior: 20 s each without massive neutrinos (the default); --massive
 keeps those that are drawn, and takes far longer. Prints the largest errors at z = 0 and 1 by band of k, of all matter
 and of baryons and cold dark matter; --update-docs rewrites the table of docs/accuracy.md. Exit code 1 if one is above
 2e-4.
@@ -23,7 +23,6 @@ from oracle.docs import update_docs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
 SETTINGS: dict[str, Any] = {
-    "output": "mPk",
     "l_max_g": 120,
     "l_max_pol_g": 120,
     "l_max_ur": 120,
@@ -38,21 +37,17 @@ LONG_NCDM = {"l_max_ncdm": 120}
 BANDS = (1e-4, 1e-2, 0.1, 0.3, 1.0)  # h/Mpc
 REQUIRED = 2e-4
 L_MAX = 2500  # of boltzax: the modes of C_l serve P(k) as well
-_OF_SPECTRA = ("lensing", "l_max_scalars", "accurate_lensing")  # CLASS refuses or warns of them without C_l
 
 
 def draw(index: int, seed: int, massive: bool) -> dict[str, Any]:
     """Point number `index` of a seed, without massive neutrinos unless they are wanted."""
     point = prior.draw(index, seed)
-    if massive:
-        return point
-    return point | {"m_ncdm": (), "N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"])}
+    return point if massive else prior.massless(point)
 
 
 def class_settings(point: Mapping[str, Any]) -> dict[str, Any]:
     """What CLASS is given at a point."""
-    settings = ref.class_settings(point, "point") | SETTINGS | (LONG_NCDM if point["m_ncdm"] else {})
-    return {name: value for name, value in settings.items() if name not in _OF_SPECTRA}
+    return ref.without_spectra(ref.class_settings(point, "point")) | SETTINGS | (LONG_NCDM if point["m_ncdm"] else {})
 
 
 def _run(settings: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -62,14 +62,12 @@ LENSING = {"k_per_decade_for_pk": 30, "l_linstep": 25, "l_logstep": 1.05, "l_swi
 
 def class_power(point: Mapping[str, Any], method: str, precise: bool) -> dict[str, np.ndarray]:
     """Linear (m and cb) and nonlinear P [z, k] in Mpc^3 at exp(_LN_K); precise: at the settings of the reference."""
-    settings = ref.class_settings(point, "reference" if precise else "default")
-    for name in ("lensing", "l_max_scalars", "delta_l_max", "accurate_lensing"):
-        settings.pop(name, None)
+    settings = ref.without_spectra(ref.class_settings(point, "reference" if precise else "default"))
     settings |= METHODS[method] | {name: point[name] for name in FEEDBACK if name in point}
     # beyond 12/Mpc its steps in time fail with massive neutrinos that stay no fluid for so long
     k_max = 12.0 if precise and point["m_ncdm"] else 40.0
-    settings |= {"output": "mPk", "P_k_max_1/Mpc": k_max, "z_max_pk": 3.5}
-    if precise:  # as by default: at the reference's, five times as dense, HMcode has bumps in z, of 4e-3 near z = 1
+    settings |= {"P_k_max_1/Mpc": k_max, "z_max_pk": 3.5}
+    if precise:  # the default: at the reference's, five times as dense, HMcode has bumps in z (docs/nonlinear.md)
         settings["perturbations_sampling_stepsize"] = 0.1
     settings.pop("z_pk", None)
     return finished.cached("nonlinear", settings, _class_power)
@@ -229,8 +227,7 @@ def draw(index: int, seed: int) -> dict[str, Any]:
     With massive ones CLASS's own linear spectrum is no reference: for 0.54 eV its fluid, which no run can do without at
     large k, leaves 3.6e-3 in P_m beyond k = 0.3 h/Mpc (2e-4 in P_cb), and that leaves 3e-3 in halofit.
     """
-    point = prior.draw(index, seed)
-    point |= {"N_ur": point["N_ur"] + prior.PER_SPECIES * len(point["m_ncdm"]), "m_ncdm": ()}
+    point = prior.massless(prior.draw(index, seed))
     strength = np.random.default_rng([seed, index, 1]).uniform(7.6, 8.0)
     return point | {"log10T_heat_hmcode": float(strength)}
 

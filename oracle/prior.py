@@ -39,6 +39,11 @@ def draw(index: int, seed: int) -> dict[str, Any]:
     }
 
 
+def massless(point: dict[str, Any]) -> dict[str, Any]:
+    """The point with massless neutrinos alone, at the same N_eff."""
+    return point | {"m_ncdm": (), "N_ur": point["N_ur"] + PER_SPECIES * len(point["m_ncdm"])}
+
+
 def fresh_seed() -> int:
     """A seed from the system's entropy."""
     return secrets.randbits(63)

@@ -218,6 +218,12 @@ def class_settings(point: Mapping[str, Any], precision: str = "reference") -> di
     return settings
 
 
+def without_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for P(k) alone: without what CLASS refuses or warns of where it computes no C_l."""
+    of_spectra = ("lensing", "l_max_scalars", "delta_l_max", "accurate_lensing")
+    return {name: value for name, value in settings.items() if name not in of_spectra} | {"output": "mPk"}
+
+
 def table_settings(name: str) -> dict[str, Any]:
     """The CLASS inputs that the committed table of a point was made with."""
     return class_settings(POINTS[name], table_precision(name))
