@@ -220,8 +220,7 @@ def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables
     """The observables that CLASS gives, under the names of `observer`; from the cache of `oracle.reference`."""
 
     def compute(_) -> dict[str, np.ndarray]:
-        cosmo = ref.run_class(dict(settings))
-        try:
+        with ref.class_run(settings) as cosmo:
             l_max = settings["l_max_scalars"]
             lensed, raw = cosmo.lensed_cl(l_max), cosmo.raw_cl(l_max)
             found = {f"lensed_{x}": np.array(lensed[x]) for x in LENSED}
@@ -233,9 +232,6 @@ def class_observables(settings: Mapping[str, Any], k: np.ndarray) -> Observables
             order = np.argsort(background["z"])
             z, H = background["z"][order], background["H [1/Mpc]"][order]
             found["background_H"] = np.exp(np.interp(np.log1p(Z_BACKGROUND), np.log1p(z), np.log(H)))
-        finally:
-            cosmo.struct_cleanup()
-            cosmo.empty()
         return found
 
     return finished.cached("derivative", dict(settings) | {"k": list(map(float, k))}, compute)

@@ -57,17 +57,13 @@ def conformal_age(point: Mapping[str, Any]) -> float:
     kept = ref.class_parameters(point)
     for primordial in ("ln_A_s_1e10", "n_s", "k_pivot"):
         kept.pop(primordial, None)
-    run = ref.run_class(kept | {"tol_background_integration": ref.PRECISION["tol_background_integration"]})
-    age = run.get_current_derived_parameters(["conformal_age"])["conformal_age"]
-    run.struct_cleanup()
-    run.empty()
-    return float(age)
+    with ref.class_run(kept | {"tol_background_integration": ref.PRECISION["tol_background_integration"]}) as run:
+        return float(run.get_current_derived_parameters(["conformal_age"])["conformal_age"])
 
 
 def class_stages(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Everything that is compared or fed, as flat arrays: bg_*, th_*, pt_k and pt{i}_*, src_*, lensed_*, unlensed_*."""
-    run = ref.run_class(settings)
-    try:
+    with ref.class_run(settings) as run:
         found = _homogeneous(run)
         k_output = sorted(float(k) for k in settings["k_output_values"].split(","))  # classy returns them sorted
         found["pt_k"] = np.array(k_output)
@@ -83,9 +79,6 @@ def class_stages(settings: dict[str, Any]) -> dict[str, np.ndarray]:
         found["pk"] = np.array([[run.pk_lin(ki, z) for ki in k_pk] for z in ref.Z_PK])
         derived = run.get_current_derived_parameters(["tau_rec", "YHe"])
         found |= {f"derived_{name}": np.array(value) for name, value in derived.items()}
-    finally:
-        run.struct_cleanup()
-        run.empty()
     return found
 
 

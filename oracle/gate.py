@@ -99,10 +99,8 @@ def speed(seed: int) -> float:
         settings = ref.class_settings(point, "default")
         settings |= {"l_max_scalars": _SPEED_L_MAX, "P_k_max_1/Mpc": _SPEED_K_MAX}
         start = time.perf_counter()
-        run = ref.run_class(settings)
-        theirs.append(time.perf_counter() - start)
-        run.struct_cleanup()
-        run.empty()
+        with ref.class_run(settings):
+            theirs.append(time.perf_counter() - start)
     return float(np.median(ours) / np.median(theirs))
 
 

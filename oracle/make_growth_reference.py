@@ -87,19 +87,19 @@ def growth_settings() -> dict[str, Any]:
 
 def growth(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Growth, variance and transfer functions of one run."""
-    cosmo = ref.run_class(settings)
     z, k, step = np.array(GROWTH_Z), np.array(GROWTH_K), GROWTH_STEP
     out = {"growth/z": z, "growth/k": k}
-    out["growth/D"] = np.array([cosmo.scale_independent_growth_factor(zi) for zi in z])
-    out["growth/f"] = np.array([cosmo.scale_independent_growth_factor_f(zi) for zi in z])
-    out["growth/f_of_k"] = np.array([[cosmo.scale_dependent_growth_factor_f(ki, zi, step) for ki in k] for zi in z])
-    out["growth/sigma8"] = np.array([cosmo.sigma(8.0 / cosmo.h(), zi) for zi in z])
-    out["growth/sigma8_cb"] = np.array([cosmo.sigma_cb(8.0 / cosmo.h(), zi) for zi in z])
-    out["growth/sigma_20_mpc"] = np.array([cosmo.sigma(20.0, zi) for zi in z])
-    out["growth/f_sigma8"] = np.array([cosmo.effective_f_sigma8(zi, step) for zi in z])
-    for zi in TRANSFER_Z:
-        for name, values in cosmo.get_transfer(zi).items():
-            out[f"transfer/{name}@{zi:g}"] = np.asarray(values)[::3]
+    with ref.class_run(settings) as cosmo:
+        out["growth/D"] = np.array([cosmo.scale_independent_growth_factor(zi) for zi in z])
+        out["growth/f"] = np.array([cosmo.scale_independent_growth_factor_f(zi) for zi in z])
+        out["growth/f_of_k"] = np.array([[cosmo.scale_dependent_growth_factor_f(ki, zi, step) for ki in k] for zi in z])
+        out["growth/sigma8"] = np.array([cosmo.sigma(8.0 / cosmo.h(), zi) for zi in z])
+        out["growth/sigma8_cb"] = np.array([cosmo.sigma_cb(8.0 / cosmo.h(), zi) for zi in z])
+        out["growth/sigma_20_mpc"] = np.array([cosmo.sigma(20.0, zi) for zi in z])
+        out["growth/f_sigma8"] = np.array([cosmo.effective_f_sigma8(zi, step) for zi in z])
+        for zi in TRANSFER_Z:
+            for name, values in cosmo.get_transfer(zi).items():
+                out[f"transfer/{name}@{zi:g}"] = np.asarray(values)[::3]
     return out
 
 

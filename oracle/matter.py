@@ -51,14 +51,10 @@ def class_settings(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(settings: dict[str, Any]) -> dict[str, np.ndarray]:
-    cosmo = ref.run_class(settings)
-    try:
+    with ref.class_run(settings) as cosmo:
         k = ref.K_H * settings["h"]
         names = {"pk": cosmo.pk_lin} | ({"pk_cb": cosmo.pk_cb_lin} if settings["N_ncdm"] else {})
         return {name: np.array([[f(x, z) for x in k] for z in ref.Z_PK]) for name, f in names.items()}
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
 
 
 def compare(index: int, seed: int, massive: bool, finest: bool) -> list[float]:

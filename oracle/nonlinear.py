@@ -74,17 +74,13 @@ def class_power(point: Mapping[str, Any], method: str, precise: bool) -> dict[st
 
 
 def _class_power(settings) -> dict[str, np.ndarray]:
-    code = ref.run_class(settings)
-    try:
+    with ref.class_run(settings) as code:
         k = np.exp(_LN_K)
         k = k[k < settings["P_k_max_1/Mpc"]]
         read = lambda function: np.array([[function(x, z) for x in k] for z in Z])
         linear = read(code.pk_lin)
         cb = read(code.pk_cb_lin) if settings["N_ncdm"] else linear
         return {"k": k, "linear": linear, "cb": cb, "nonlinear": read(code.pk)}
-    finally:
-        code.struct_cleanup()
-        code.empty()
 
 
 def class_lensing(point: str, method: str | None) -> np.ndarray:
@@ -96,12 +92,8 @@ def class_lensing(point: str, method: str | None) -> np.ndarray:
     settings |= METHODS[method] if method else {}
 
     def run(settings):
-        code = ref.run_class(settings)
-        try:
+        with ref.class_run(settings) as code:
             return {"pp": code.raw_cl(L_MAX)["pp"]}
-        finally:
-            code.struct_cleanup()
-            code.empty()
 
     return finished.cached("nonlinear_pp", settings, run)["pp"]
 

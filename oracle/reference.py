@@ -32,7 +32,8 @@ Pitfalls of classy: 'lensing' wants 'yes' (True reads as no); C_l are dimensionl
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -236,14 +237,19 @@ def table_precision(name: str) -> str:
     return "variation" if name in LONG_VARIATIONS else "short variation"
 
 
-def run_class(settings: dict[str, Any]) -> Any:
-    """Runs classy and returns the computed `Class` object (the caller calls struct_cleanup and empty)."""
+@contextmanager
+def class_run(settings: Mapping[str, Any]) -> Iterator[Any]:
+    """A classy `Class` that has computed these settings; its memory is given back at the end of the block."""
     from classy import Class
 
     cosmo = Class()
-    cosmo.set(settings)
-    cosmo.compute()
-    return cosmo
+    try:
+        cosmo.set(dict(settings))
+        cosmo.compute()
+        yield cosmo
+    finally:
+        cosmo.struct_cleanup()
+        cosmo.empty()
 
 
 def derived(cosmo: Any) -> dict[str, float]:
@@ -256,8 +262,7 @@ def spectra(settings: dict[str, Any]) -> dict[str, np.ndarray]:
 
     Keys: ell; lensed_XY, unlensed_XY; k [1/Mpc], z, pk and pk_cb [z, k] in Mpc^3; derived_NAME.
     """
-    cosmo = run_class(settings)
-    try:
+    with class_run(settings) as cosmo:
         l_max = settings["l_max_scalars"]
         lensed, raw = cosmo.lensed_cl(l_max), cosmo.raw_cl(l_max)
         result = {"ell": np.arange(l_max + 1)}
@@ -269,9 +274,6 @@ def spectra(settings: dict[str, Any]) -> dict[str, np.ndarray]:
         result["pk"] = np.array([[cosmo.pk(ki, z) for ki in k] for z in Z_PK])
         result["pk_cb"] = np.array([[cosmo.pk_cb(ki, z) for ki in k] for z in Z_PK]) if massive else result["pk"]
         result |= {f"derived_{name}": np.array(value) for name, value in derived(cosmo).items()}
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
     return result
 
 

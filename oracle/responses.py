@@ -143,15 +143,11 @@ def class_settings(name: str | None) -> dict[str, Any]:
 
 def of_class(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Spectra of CLASS."""
-    cosmo = ref.run_class(settings)
-    try:
+    with ref.class_run(settings) as cosmo:
         raw = cosmo.raw_cl(ELL[-1])
         lowest = K_CURVED if "Omega_k" in settings else 0.0
         power = [cosmo.pk(k, 0.0) if k > lowest else np.nan for k in K]
         return {x: raw[x][ELL] for x in SPECTRA} | {"pk": np.array(power)}
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
 
 
 def of_camb(early: bool) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from oracle.reference import NCDM_PRECISION, POINTS, PRECISION, class_parameters, run_class
+from oracle.reference import NCDM_PRECISION, POINTS, PRECISION, class_parameters, class_run
 from oracle.runs import cached
 
 K_OUTPUT = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 1.0)  # [1/Mpc]
@@ -146,12 +146,8 @@ def thermodynamics_table(thermo: dict[str, np.ndarray], thin: int = 1) -> dict[s
 
 def compute_background(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Background and thermodynamics tables (thinned) of one run that stops there."""
-    cosmo = run_class(settings)
-    try:
+    with class_run(settings) as cosmo:
         return background_table(cosmo.get_background(), 150) | thermodynamics_table(cosmo.get_thermodynamics(), 2)
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
 
 
 def _times(tau: np.ndarray, n: int) -> np.ndarray:
@@ -206,22 +202,18 @@ def _source_tables(cosmo: Any) -> dict[str, np.ndarray]:
 
 def compute_stages(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """The whole stage table of one point from two runs that differ in the gauge of the printed perturbations."""
-    other = run_class(settings | {"get_perturbations_in_current_gauge": "no"})
-    newtonian = other.get_perturbations()["scalar"]
-    other.struct_cleanup()
-    other.empty()
-    cosmo = run_class(settings)
-    background = cosmo.get_background()
-    table = background_table(background) | thermodynamics_table(cosmo.get_thermodynamics()) | _source_tables(cosmo)
+    with class_run(settings | {"get_perturbations_in_current_gauge": "no"}) as other:
+        newtonian = other.get_perturbations()["scalar"]
+    with class_run(settings) as cosmo:
+        background, synchronous = cosmo.get_background(), cosmo.get_perturbations()["scalar"]
+        table = background_table(background) | thermodynamics_table(cosmo.get_thermodynamics()) | _source_tables(cosmo)
     k_output = sorted(float(k) for k in settings["k_output_values"].split(","))  # classy returns them sorted
     columns: dict[str, list[np.ndarray]] = {}
-    for k, now, then in zip(k_output, cosmo.get_perturbations()["scalar"], newtonian, strict=True):
+    for k, now, then in zip(k_output, synchronous, newtonian, strict=True):
         full = perturbation_rows(now, then, k, background)
         rows = _times(full["tau"], N_TIMES)
         for name, values in full.items():
             columns.setdefault(name, []).append(values[rows])
-    cosmo.struct_cleanup()
-    cosmo.empty()
     exact = ("tau", "a")
     table["pt_k"] = np.array(k_output)
     table |= {f"pt_{n}": np.array(v) if n in exact else np.array(v, np.float32) for n, v in columns.items()}
@@ -230,12 +222,8 @@ def compute_stages(settings: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def compute_thermodynamics(settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """The th_ arrays of a run that stops after thermodynamics."""
-    cosmo = run_class(settings)
-    try:
+    with class_run(settings) as cosmo:
         return thermodynamics_table(cosmo.get_thermodynamics())
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
 
 
 def stages(name: str, cache: Path | None = None) -> dict[str, np.ndarray]:

@@ -95,13 +95,9 @@ def of_class(point: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _run(settings: dict[str, Any]) -> dict[str, np.ndarray]:
-    cosmo = ref.run_class(settings)
-    try:
+    with ref.class_run(settings) as cosmo:
         found = cosmo.raw_cl(settings["l_max_tensors"])
         return {name: np.array(found[name]) for name in NAMES}
-    finally:
-        cosmo.struct_cleanup()
-        cosmo.empty()
 
 
 @partial(jax.jit, static_argnames="precision")
