@@ -104,18 +104,40 @@ def class_default(point: Point, l_max: int) -> Flat:
 # -- CAMB --------------------------------------------------------------------------------------------------------------
 
 
+def camb_version() -> str:
+    """The version of the installed CAMB."""
+    import camb
+
+    return str(camb.__version__)
+
+
 def camb_default(point: Point, l_max: int) -> Flat:
     """CAMB at its defaults with lens_potential_accuracy 1.
 
     N_eff and helium are matched; the massive species' temperature is CAMB's own, 1e-5 of Omega_m away.
     """
     require("camb")
-    import camb
-
-    return finished.cached("camb", {**_camb_settings(point), "l_max": l_max}, _run_camb, version=str(camb.__version__))
+    return finished.cached("camb", {**_camb_settings(point), "l_max": l_max}, camb_spectra, version=camb_version())
 
 
-def _camb_settings(point: Point) -> dict[str, float]:
+#: what converges CAMB's spectra to 1e-4 and less between l = 2 and l_max, but for its recombination
+_CAMB_RAISED = {
+    "margin": 1200,  # of l beyond l_max: lensed spectra at its edge are off by percents
+    "lens_potential_accuracy": 4,
+    "accuracy": {"AccuracyBoost": 2.0, "lAccuracyBoost": 2.0, "lSampleBoost": 12.0},
+    "source_k": 2.0,  # at one, 7e-4 in EE at its minimum near l = 22
+    # C_l are interpolated at l = 36, 38, ... (TE to 7e-4) whatever lSampleBoost, but for 50, which takes 25 GB at l_max
+    "every_l": {"l_max": 60, "margin": 900, "lSampleBoost": 50.0},
+}
+
+
+def camb_raised(point: Point, l_max: int, early: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """What `camb_spectra` is given at a point, at raised accuracy; early: of its AxionEffectiveFluid (w_n, fde_zc, zc,
+    theta_i)."""
+    return {**_camb_settings(point), "l_max": l_max, **_CAMB_RAISED, "early": dict(early) if early else None}
+
+
+def _camb_settings(point: Point) -> dict[str, Any]:
     import boltzax
 
     cosmo = boltzax.Cosmology(**point)
@@ -139,21 +161,43 @@ def _camb_settings(point: Point) -> dict[str, float]:
     }
 
 
-def _run_camb(settings: dict[str, float]) -> Flat:
+def camb_results(settings: Mapping[str, Any]) -> Any:
+    """What CAMB returns for settings like those of `camb_raised`."""
     import camb
 
     parameters = camb.CAMBparams()
-    others = ("As", "ns", "l_max")
+    others = ("As", "ns", "l_max", "early", *_CAMB_RAISED)
     parameters.set_cosmology(**{k: v for k, v in settings.items() if k not in others})
     parameters.InitPower.set_params(As=settings["As"], ns=settings["ns"])
-    parameters.set_for_lmax(settings["l_max"], lens_potential_accuracy=1, nonlinear=False)
+    if settings.get("early"):
+        parameters.DarkEnergy = camb.dark_energy.AxionEffectiveFluid()
+        parameters.DarkEnergy.set_params(**settings["early"])
+    lensing = settings.get("lens_potential_accuracy", 1)
+    parameters.set_for_lmax(
+        settings["l_max"] + settings.get("margin", 0), lens_potential_accuracy=lensing, nonlinear=False
+    )
+    parameters.set_accuracy(**settings.get("accuracy", {}))
+    parameters.Accuracy.SourcekAccuracyBoost = settings.get("source_k", 1.0)
     parameters.set_matter_power(redshifts=sorted(ref.Z_PK, reverse=True), kmax=2.0)
-    results = camb.get_results(parameters)
+    return camb.get_results(parameters)
+
+
+def camb_spectra(settings: Mapping[str, Any]) -> Flat:
+    """Spectra of CAMB, in the form of `oracle.reference.spectra`; those at low l of a run of their own if so set."""
+    flat = _camb_flat(settings)
+    if low := settings.get("every_l"):
+        accuracy = settings["accuracy"] | {"lSampleBoost": low["lSampleBoost"]}
+        every = _camb_flat({**settings, "l_max": low["l_max"], "margin": low["margin"], "accuracy": accuracy})
+        for name in (name for name in flat if name.startswith(("lensed_", "unlensed_"))):
+            flat[name][: low["l_max"] + 1] = every[name]
+    return flat
+
+
+def _camb_flat(settings: Mapping[str, Any]) -> Flat:
+    results = camb_results(settings)
     spectra = results.get_cmb_power_spectra(lmax=settings["l_max"], raw_cl=True, CMB_unit=None)
-    flat = {}
-    for kind, key in (("lensed", "total"), ("unlensed", "unlensed_total")):
-        for column, name in enumerate(("tt", "ee", "bb", "te")):
-            flat[f"{kind}_{name}"] = spectra[key][:, column]
+    flat = {f"lensed_{name}": spectra["total"][:, i] for i, name in enumerate(("tt", "ee", "bb", "te"))}
+    flat |= {f"unlensed_{name}": spectra["unlensed_total"][:, i] for i, name in ((0, "tt"), (1, "ee"), (3, "te"))}
     flat["lensed_pp"] = spectra["lens_potential"][:, 0]
     k = ref.K_H * settings["H0"] / 100.0
     interpolate = results.get_matter_power_interpolator(nonlinear=False, hubble_units=False, k_hunit=False)

@@ -27,7 +27,7 @@ from oracle import codes
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import update_docs
-from oracle.features import DECAYING_MULTIPOLES, K_CURVED, L_NIV, curved_sampling
+from oracle.features import DECAYING_MULTIPOLES, FEATURES, K_CURVED, L_NIV, curved_sampling
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
@@ -153,21 +153,8 @@ def of_class(settings: dict[str, Any]) -> dict[str, np.ndarray]:
 def of_camb(early: bool) -> dict[str, np.ndarray]:
     """Spectra of CAMB at the plain point, with early dark energy or without."""
     codes.require("camb")
-    import camb
-
-    p = camb.CAMBparams()
-    p.set_cosmology(
-        H0=100.0 * PLAIN["h"], ombh2=PLAIN["omega_b"], omch2=PLAIN["omega_cdm"], TCMB=PLAIN["T_cmb"],
-        YHe=PLAIN["YHe"], tau=PLAIN["tau_reio"], nnu=PLAIN["N_ur"], mnu=0.0, num_massive_neutrinos=0,
-    )  # fmt: skip
-    p.InitPower.set_params(As=1e-10 * np.exp(PLAIN["ln_A_s_1e10"]), ns=PLAIN["n_s"])
-    if early:
-        p.DarkEnergy = camb.dark_energy.AxionEffectiveFluid()
-        p.DarkEnergy.set_params(w_n=0.5, fde_zc=EARLY["fde_zc"], zc=EARLY["z_c"], theta_i=EARLY["theta_i"])
-    p.set_for_lmax(600, lens_potential_accuracy=2, nonlinear=False)
-    p.set_accuracy(AccuracyBoost=2.0, lAccuracyBoost=2.0, lSampleBoost=10.0)
-    p.set_matter_power(redshifts=[0.0], kmax=3.0)
-    results = camb.get_results(p)
+    given = FEATURES["early"].early(EARLY) if early else None
+    results = codes.camb_results(codes.camb_raised(PLAIN, 600, given))
     found = results.get_cmb_power_spectra(lmax=ELL[-1], raw_cl=True, CMB_unit=None)
     scalar, lensing = found["unlensed_scalar"], found["lens_potential"][:, 0]
     power = results.get_matter_power_interpolator(nonlinear=False, hubble_units=False, k_hunit=False)

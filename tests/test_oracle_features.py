@@ -78,7 +78,7 @@ def command(monkeypatch, tmp_path):
     monkeypatch.setattr(workers, "run", in_process)
     monkeypatch.setattr(codes, "require", lambda name: None)
     monkeypatch.setattr(runs, "class_version", lambda: "none")
-    monkeypatch.setattr(runs, "cached", lambda kind, settings, run: flat(features.L_MAX))
+    monkeypatch.setattr(runs, "cached", lambda kind, settings, run, version: flat(features.L_MAX))
     monkeypatch.setattr(kept, "FOLDER", tmp_path)
     monkeypatch.setattr(codes, "flatten", lambda result: result)
 
@@ -110,6 +110,29 @@ def test_multipoles_of_closed_space_that_class_has_wrong_are_left_out(command, m
         Omega_k = features.draw("curvature", index, 2026)["Omega_k"]
         found[np.sign(Omega_k)] = features.compare("curvature", index, 2026, "point", False)["lensed_tt"]
     assert found[1.0] == (pytest.approx(2e-3), 2) and found[-1.0][0] < 1e-12
+
+
+def test_what_class_lacks_is_compared_as_a_response_of_camb(monkeypatch):
+    """The spectra that are expected are ours without times CAMB's ratio; in TE the correlation grows by CAMB's."""
+    point = features.draw("early", 0, 3)
+    at = {"lensed_tt": 1.1, "lensed_ee": 0.9, "lensed_te": 1.2, "lensed_pp": 0.95, "pk": 1.05}
+    given = []
+
+    def camb(settings, keep, code):
+        given.append(settings)
+        return scaled(**{name: 1.3 * x for name, x in at.items()} if settings["early"] else dict.fromkeys(at, 1.3))
+
+    monkeypatch.setattr(kept, "spectra", camb)
+    monkeypatch.setattr(codes, "flatten", lambda result: result)
+    expected = scaled(**at | {"lensed_te": 1.2})
+    monkeypatch.setattr(codes, "solve", lambda point, l_max: expected if "fluids" in point else scaled())
+    found = features.compare("early", 0, 3, "point", False)
+    assert max(error for error, _ in found.values()) < 1e-12
+    now, plain = given
+    assert now["early"] == {"w_n": 0.5, "fde_zc": point["fde_zc"], "zc": point["z_c"], "theta_i": point["theta_i"]}
+    assert plain["early"] is None and now["nnu"] == pytest.approx(3.044) and point["N_ur"] != pytest.approx(3.044)
+    built = boltzax.Cosmology(**features.FEATURES["early"].build(point))
+    assert float(built.N_eff) == pytest.approx(3.044) and float(built.fluids[0].z_c) == point["z_c"]
 
 
 def test_a_miss_and_a_failure_are_named(command, capsys):

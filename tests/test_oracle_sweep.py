@@ -74,7 +74,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "run", in_process)
     monkeypatch.setattr(codes, "require", lambda name: None)
     monkeypatch.setattr(runs, "class_version", lambda: "none")
-    monkeypatch.setattr(runs, "cached", lambda kind, at, run: solved.append(("reference", at["h"])) or flat())
+    monkeypatch.setattr(runs, "cached", lambda kind, at, run, version: solved.append(("reference", at["h"])) or flat())
     factors = {"boltzax": 1.0001, "CLASS default": 1.002, "CAMB default": 1.003}
     monkeypatch.setattr(codes, "COMPARED", {name: code(name, factor) for name, factor in factors.items()})
 
