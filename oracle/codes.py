@@ -120,14 +120,23 @@ def camb_default(point: Point, l_max: int) -> Flat:
     return finished.cached("camb", {**_camb_settings(point), "l_max": l_max}, camb_spectra, version=camb_version())
 
 
+#: what `set_cosmology` of CAMB is given
+_CAMB_COSMOLOGY = ("H0", "ombh2", "omch2", "TCMB", "YHe", "tau", "nnu", "mnu", "num_massive_neutrinos")
 #: what converges CAMB's spectra to 1e-4 and less between l = 2 and l_max, but for its recombination
 _CAMB_RAISED = {
     "margin": 1200,  # of l beyond l_max: lensed spectra at its edge are off by percents
     "lens_potential_accuracy": 4,
     "accuracy": {"AccuracyBoost": 2.0, "lAccuracyBoost": 2.0, "lSampleBoost": 12.0},
-    "source_k": 2.0,  # at one, 7e-4 in EE at its minimum near l = 22
-    # C_l are interpolated at l = 36, 38, ... (TE to 7e-4) whatever lSampleBoost, but for 50, which takes 25 GB at l_max
-    "every_l": {"l_max": 60, "margin": 900, "lSampleBoost": 50.0},
+    # TT, EE, TE and BB at low l from a run of their own: C_l are interpolated at l = 36, 38, ... (TE to 7e-4) whatever
+    # lSampleBoost, but for 50, which takes 25 GB at l_max; and at source_k = 1 EE is off by 7e-4 at its minimum near 22
+    "low": {
+        "l_max": 60,
+        "margin": 900,
+        "lSampleBoost": 50.0,
+        "source_k": 4.0,
+        "lens_potential_accuracy": 0,
+        "k_max": 0.1,
+    },
 }
 
 
@@ -166,8 +175,7 @@ def camb_results(settings: Mapping[str, Any]) -> Any:
     import camb
 
     parameters = camb.CAMBparams()
-    others = ("As", "ns", "l_max", "early", *_CAMB_RAISED)
-    parameters.set_cosmology(**{k: v for k, v in settings.items() if k not in others})
+    parameters.set_cosmology(**{name: settings[name] for name in _CAMB_COSMOLOGY})
     parameters.InitPower.set_params(As=settings["As"], ns=settings["ns"])
     if settings.get("early"):
         parameters.DarkEnergy = camb.dark_energy.AxionEffectiveFluid()
@@ -178,30 +186,28 @@ def camb_results(settings: Mapping[str, Any]) -> Any:
     )
     parameters.set_accuracy(**settings.get("accuracy", {}))
     parameters.Accuracy.SourcekAccuracyBoost = settings.get("source_k", 1.0)
-    parameters.set_matter_power(redshifts=sorted(ref.Z_PK, reverse=True), kmax=2.0)
+    parameters.set_matter_power(redshifts=sorted(ref.Z_PK, reverse=True), kmax=settings.get("k_max", 2.0))
     return camb.get_results(parameters)
 
 
 def camb_spectra(settings: Mapping[str, Any]) -> Flat:
-    """Spectra of CAMB, in the form of `oracle.reference.spectra`; those at low l of a run of their own if so set."""
-    flat = _camb_flat(settings)
-    if low := settings.get("every_l"):
+    """Spectra of CAMB, in the form of `oracle.reference.spectra`."""
+    flat = _cl(results := camb_results(settings), settings["l_max"])
+    if low := settings.get("low"):
         accuracy = settings["accuracy"] | {"lSampleBoost": low["lSampleBoost"]}
-        every = _camb_flat({**settings, "l_max": low["l_max"], "margin": low["margin"], "accuracy": accuracy})
-        for name in (name for name in flat if name.startswith(("lensed_", "unlensed_"))):
-            flat[name][: low["l_max"] + 1] = every[name]
-    return flat
-
-
-def _camb_flat(settings: Mapping[str, Any]) -> Flat:
-    results = camb_results(settings)
-    spectra = results.get_cmb_power_spectra(lmax=settings["l_max"], raw_cl=True, CMB_unit=None)
-    flat = {f"lensed_{name}": spectra["total"][:, i] for i, name in enumerate(("tt", "ee", "bb", "te"))}
-    flat |= {f"unlensed_{name}": spectra["unlensed_total"][:, i] for i, name in ((0, "tt"), (1, "ee"), (3, "te"))}
-    flat["lensed_pp"] = spectra["lens_potential"][:, 0]
+        found = _cl(camb_results({**settings, **low, "accuracy": accuracy}), low["l_max"])
+        for name in (name for name in flat if "lensed_" in name and name != "lensed_pp"):
+            flat[name][: low["l_max"] + 1] = found[name]
     k = ref.K_H * settings["H0"] / 100.0
     interpolate = results.get_matter_power_interpolator(nonlinear=False, hubble_units=False, k_hunit=False)
     return flat | {"k": k, "z": np.array(ref.Z_PK), "pk": np.array([interpolate.P(z, k) for z in ref.Z_PK])}
+
+
+def _cl(results: Any, l_max: int) -> Flat:
+    spectra = results.get_cmb_power_spectra(lmax=l_max, raw_cl=True, CMB_unit=None)
+    flat = {f"lensed_{name}": spectra["total"][:, i] for i, name in enumerate(("tt", "ee", "bb", "te"))}
+    flat |= {f"unlensed_{name}": spectra["unlensed_total"][:, i] for i, name in ((0, "tt"), (1, "ee"), (3, "te"))}
+    return flat | {"lensed_pp": spectra["lens_potential"][:, 0]}
 
 
 #: what a sweep compares with the reference, by the name in its tables
