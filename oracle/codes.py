@@ -127,16 +127,9 @@ _CAMB_RAISED = {
     "margin": 1200,  # of l beyond l_max: lensed spectra at its edge are off by percents
     "lens_potential_accuracy": 4,
     "accuracy": {"AccuracyBoost": 2.0, "lAccuracyBoost": 2.0, "lSampleBoost": 12.0},
-    # TT, EE, TE and BB at low l from a run of their own: C_l are interpolated at l = 36, 38, ... (TE to 7e-4) whatever
+    # unlensed C_l at low l from a run of their own: they are interpolated at l = 36, 38, ... (TE to 7e-4) whatever
     # lSampleBoost, but for 50, which takes 25 GB at l_max; and at source_k = 1 EE is off by 7e-4 at its minimum near 22
-    "low": {
-        "l_max": 60,
-        "margin": 900,
-        "lSampleBoost": 50.0,
-        "source_k": 4.0,
-        "lens_potential_accuracy": 0,
-        "k_max": 0.1,
-    },
+    "low": {"l_max": 60, "margin": 240, "lSampleBoost": 50.0, "source_k": 4.0, "lens_potential_accuracy": 0},
 }
 
 
@@ -195,9 +188,11 @@ def camb_spectra(settings: Mapping[str, Any]) -> Flat:
     flat = _cl(results := camb_results(settings), settings["l_max"])
     if low := settings.get("low"):
         accuracy = settings["accuracy"] | {"lSampleBoost": low["lSampleBoost"]}
-        found = _cl(camb_results({**settings, **low, "accuracy": accuracy}), low["l_max"])
-        for name in (name for name in flat if "lensed_" in name and name != "lensed_pp"):
-            flat[name][: low["l_max"] + 1] = found[name]
+        found = _cl(camb_results({**settings, **low, "accuracy": accuracy, "k_max": 0.1}), low["l_max"])
+        for x in ("tt", "ee", "te"):
+            change = found[f"unlensed_{x}"] - flat[f"unlensed_{x}"][: low["l_max"] + 1]
+            for kind in ("unlensed", "lensed"):  # lensing needs larger l, and changes nothing of the change
+                flat[f"{kind}_{x}"][: low["l_max"] + 1] += change
     k = ref.K_H * settings["H0"] / 100.0
     interpolate = results.get_matter_power_interpolator(nonlinear=False, hubble_units=False, k_hunit=False)
     return flat | {"k": k, "z": np.array(ref.Z_PK), "pk": np.array([interpolate.P(z, k) for z in ref.Z_PK])}
