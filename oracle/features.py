@@ -3,7 +3,7 @@
 Draws LCDM parameters from the prior of the sweep and those of an extension broadly, runs boltzax and CLASS at the
 reference settings for points (minutes each, cached; `oracle/kept` has many, and --keep adds to them) in parallel
 processes, and prints the largest errors, those beyond what is required in bold. --json FILE keeps every error, and what
-it holds from an earlier run stands in the table as well; --update-docs rewrites the table of docs/features.md. Exit
+it holds from an earlier run stands in the table as well; --update-docs rewrites these rows of docs/features.md. Exit
 code 1 if a requirement is missed or a point failed.
 """
 
@@ -311,11 +311,15 @@ def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[E
     return {name: [found[task] for task in tasks if task[0] == name and task in found] for name in names}, failures
 
 
-def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The largest errors of all points, extension by extension."""
+def table(results: Mapping[str, Mapping[str, Any]], kept: str = "") -> str:
+    """The largest errors of all points, extension by extension, and of others those in the text `kept`."""
     names = [LABELS[quantity] for quantity in SCALAR]
     lines = [f"| extension | points | {' | '.join(names)} | command |", "|---" * (len(names) + 3) + "|"]
-    for name in (name for name in FEATURES if name in results):
+    old = {line.split(" | ")[0]: line for line in kept.splitlines() if "oracle.features" in line}
+    for name in FEATURES:
+        if name not in results:
+            lines += [old[title]] if (title := f"| {FEATURES[name].title}") in old else []
+            continue
         found, cells = results[name]["errors"], []
         for quantity, limit in FEATURES[name].required.items():
             worst = max(errors[quantity][0] for errors in found)
@@ -363,10 +367,9 @@ def main(arguments: list[str] | None = None) -> int:
         missed += misses(name, found[name])
     if options.json:
         write_json(options.json, results)
-    text = table(results)
-    print(text)
+    print(table(results))
     if options.update_docs:
-        update_docs("features", text, DOCS)
+        update_docs("features", table(results, DOCS.read_text()), DOCS)
     print("\n".join(missed) if missed else "every requirement is met")
     return int(bool(missed))
 

@@ -112,6 +112,18 @@ def test_multipoles_of_closed_space_that_class_has_wrong_are_left_out(command, m
     assert found[1.0] == (pytest.approx(2e-3), 2) and found[-1.0][0] < 1e-12
 
 
+def test_other_rows_of_the_docs_are_kept(command, monkeypatch, tmp_path):
+    page = tmp_path / "features.md"
+    row = "| A_lens | 3 | 1.0e-05 | `python -m oracle.features A_lens` |"
+    old = "| running of the scalar index | 9 | 1.0e-05 | `python -m oracle.features running` |"
+    page.write_text(f"<!-- features table: begin -->\n{row}\n{old}\n<!-- features table: end -->\nthe rest\n")
+    monkeypatch.setattr(features, "DOCS", page)
+    assert command(lambda point: scaled(), "--update-docs") == 0
+    text = page.read_text()
+    assert row in text and old not in text and "| running of the scalar index | 2 | 0.0e+00 |" in text
+    assert text.endswith("the rest\n")
+
+
 def test_what_class_lacks_is_compared_as_a_response_of_camb(monkeypatch):
     """The spectra that are expected are ours without times CAMB's ratio; in TE the correlation grows by CAMB's."""
     point = features.draw("early", 0, 3)
