@@ -269,7 +269,8 @@ def class_settings(name: str, point: Mapping[str, Any], recipe: str) -> dict[str
 def by_response(name: str, point: Mapping[str, Any], keep: bool) -> dict[str, np.ndarray]:
     """Spectra of boltzax without early dark energy times what CAMB says that it does to them.
 
-    So neither recombination nor what CAMB's plain spectra lack counts. TE goes by its correlation.
+    So that much of what CAMB's plain spectra differ by drops out, but not where peaks move; `_without_early` takes the
+    same recombination. TE goes by its correlation.
     """
     without = _without_early(point)
     ours = codes.flatten(codes.solve(without, L_MAX))
@@ -311,14 +312,14 @@ def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[E
     return {name: [found[task] for task in tasks if task[0] == name and task in found] for name in names}, failures
 
 
-def table(results: Mapping[str, Mapping[str, Any]], kept: str = "") -> str:
-    """The largest errors of all points, extension by extension, and of others those in the text `kept`."""
+def table(results: Mapping[str, Mapping[str, Any]], before: str = "") -> str:
+    """The largest errors of all points, extension by extension, and of others those in the text `before`."""
     names = [LABELS[quantity] for quantity in SCALAR]
     lines = [f"| extension | points | {' | '.join(names)} | command |", "|---" * (len(names) + 3) + "|"]
-    old = {line.split(" | ")[0]: line for line in kept.splitlines() if "oracle.features" in line}
     for name in FEATURES:
         if name not in results:
-            lines += [old[title]] if (title := f"| {FEATURES[name].title}") in old else []
+            start = f"| {FEATURES[name].title} | "
+            lines += [x for x in before.splitlines() if x.startswith(start) and "oracle.features" in x]
             continue
         found, cells = results[name]["errors"], []
         for quantity, limit in FEATURES[name].required.items():

@@ -88,7 +88,7 @@ class Code(NamedTuple):
     compute: Callable[[dict[str, Any]], dict[str, np.ndarray]]
 
 
-CLASS = Code("spectra", lambda: runs.class_version(), ref.spectra)
+CLASS = Code("spectra", lambda: runs.class_version(), ref.spectra)  # looked up when called: tests replace it
 CAMB = Code("camb", codes.camb_version, codes.camb_spectra)
 
 

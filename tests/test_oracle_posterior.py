@@ -29,6 +29,4 @@ def test_polynomial_has_no_noise_of_the_chain():
     assert missed < 1e-10
     assert smooth.mean("n_s") == pytest.approx(0.96 + 0.004 * mean, abs=0.02 * 0.004)
     assert smooth.std("n_s") == pytest.approx(0.004 * width, rel=0.02)
-    assert (
-        mean > 0.05 and abs(chain.std("n_s") / smooth.std("n_s") - 1.0) > 0.02
-    )  # which the chain itself does not reach
+    assert abs(chain.std("n_s") / smooth.std("n_s") - 1.0) > 0.05  # the chain itself is further off: 0.09

@@ -56,8 +56,8 @@ def test_densities(Gamma):
 def test_without_decays_it_is_cold_dark_matter():
     plain = responses.spectra(responses.cosmology(None), SMALL_OUTPUTS, SMALL)
     plain = jnp.concatenate([jnp.log(plain[name]) for name in ("tt", "ee", "pp", "pk")])
-    # rounding alone: 1.5e-12 to 2.6e-12, by the processor
-    np.testing.assert_allclose(spectra(0.0), plain, rtol=0, atol=1e-11)
+    # rounding alone, at most 2.5e-12 on the processors that ran it
+    np.testing.assert_allclose(spectra(0.0), plain, rtol=0, atol=5e-12)
 
 
 def test_growth():
@@ -78,7 +78,7 @@ def test_derivatives():
         jacobian = np.asarray(forward(x))
         cotangent = np.random.default_rng(2).normal(size=len(jacobian))
         # by omega at Gamma = 0 it is zero: rounding of terms of order ten, 1e-11, of which the two differ by 1.5e-12
-        np.testing.assert_allclose(reverse(x, cotangent), cotangent @ jacobian, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(reverse(x, cotangent), cotangent @ jacobian, rtol=2e-12, atol=3e-12)
         by_Gamma = jacobian[:, 0]
         if not step:
             assert np.abs(by_Gamma).max() < 1e-12  # of nothing
