@@ -163,8 +163,7 @@ def _camb_settings(point: Point) -> dict[str, Any]:
     }
 
 
-def camb_results(settings: Mapping[str, Any]) -> Any:
-    """What CAMB returns for settings like those of `camb_raised`."""
+def _camb_parameters(settings: Mapping[str, Any]) -> Any:
     import camb
 
     parameters = camb.CAMBparams()
@@ -180,7 +179,22 @@ def camb_results(settings: Mapping[str, Any]) -> Any:
     parameters.set_accuracy(**settings.get("accuracy", {}))
     parameters.Accuracy.SourcekAccuracyBoost = settings.get("source_k", 1.0)
     parameters.set_matter_power(redshifts=sorted(ref.Z_PK, reverse=True), kmax=settings.get("k_max", 2.0))
-    return camb.get_results(parameters)
+    return parameters
+
+
+def camb_results(settings: Mapping[str, Any]) -> Any:
+    """What CAMB returns for settings like those of `camb_raised`."""
+    import camb
+
+    return camb.get_results(_camb_parameters(settings))
+
+
+def camb_electrons(settings: Mapping[str, Any], z: np.ndarray) -> np.ndarray:
+    """Free electrons per hydrogen nucleus of CAMB at z < 1e4, for settings like those of `camb_raised`."""
+    import camb
+
+    background = camb.get_background(_camb_parameters(settings))
+    return background.get_background_redshift_evolution(z, vars=["x_e"], format="dict")["x_e"]
 
 
 def camb_spectra(settings: Mapping[str, Any]) -> Flat:

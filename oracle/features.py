@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracle import codes, kept, prior, workers
+from oracle import codes, early_dark_energy, kept, prior, workers
 from oracle import reference as ref
 from oracle.docs import update_docs
 from oracle.errors import LABELS, errors, largest
@@ -39,7 +39,7 @@ def _translated(point: Mapping[str, Any]) -> dict[str, Any]:
     """What CLASS is given beyond LCDM, as `Cosmology.to_classy` says it."""
     import boltzax
 
-    plain = boltzax.Cosmology(**_plain(point)).to_classy()
+    plain = boltzax.Cosmology(**prior.plain(point)).to_classy()
     return {k: v for k, v in boltzax.Cosmology(**point).to_classy().items() if k not in plain or v != plain[k]}
 
 
@@ -47,7 +47,7 @@ class Feature(NamedTuple):
     """An extension: how its parameters are drawn, and the largest errors allowed of what is compared.
 
     build: from a drawn point to keyword arguments of `boltzax.Cosmology`; settings: to what CLASS is given for it;
-    lowest: the first multipole that is compared there; early: for an extension that CLASS lacks, what CAMB is given.
+    lowest: the first multipole that is compared there.
     """
 
     title: str
@@ -56,7 +56,6 @@ class Feature(NamedTuple):
     build: Callable[[Mapping[str, Any]], dict[str, Any]] = _same
     settings: Callable[[Mapping[str, Any]], dict[str, Any]] = _translated
     lowest: Callable[[Mapping[str, Any]], int] = lambda _: 2
-    early: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
 
 
 def _uniform(**ranges: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, Any]]:
@@ -95,28 +94,6 @@ def _radiation(point: Mapping[str, Any]) -> dict[str, Any]:
     from boltzax.fluids import InteractingRadiation
 
     return {k: v for k, v in point.items() if k != "N_idr"} | {"fluids": (InteractingRadiation(point["N_idr"]),)}
-
-
-#: CAMB takes N_eff = 3.044 in the time at z_c, and it alone: other neutrinos move its EE by 1.6e-3 (N_eff = 2.4)
-N_EFF_CAMB = 3.044
-
-
-def _early(rng: np.random.Generator) -> dict[str, Any]:
-    """Early dark energy from far before to a little after equality."""
-    z_c = float(np.exp(rng.uniform(np.log(1e3), np.log(3e4))))
-    return _uniform(fde_zc=(0.0, 0.15), theta_i=(0.5, 3.0))(rng) | {"z_c": z_c}
-
-
-def _without_early(point: Mapping[str, Any]) -> dict[str, Any]:
-    N_ur = N_EFF_CAMB - prior.PER_SPECIES * len(point["m_ncdm"])
-    return _plain(point) | {"N_ur": N_ur, "recombination": "recfast"}  # CAMB's
-
-
-def _early_species(point: Mapping[str, Any]) -> dict[str, Any]:
-    from boltzax.fluids import EarlyDarkEnergy
-
-    fluid = EarlyDarkEnergy(point["fde_zc"], point["z_c"], point["theta_i"])
-    return _without_early(point) | {"fluids": (fluid,)}
 
 
 def _isocurvature(kind: str, f: tuple[float, float], title: str, lowest: int = 2) -> Feature:
@@ -208,10 +185,9 @@ FEATURES: dict[str, Feature] = {
         ),
     ),
     "early": Feature(
-        f"early dark energy, against CAMB, as a response, N_eff = {N_EFF_CAMB}",
-        _early,
-        build=_early_species,
-        early=lambda point: {"w_n": 0.5, "fde_zc": point["fde_zc"], "zc": point["z_c"], "theta_i": point["theta_i"]},
+        f"early dark energy, against CAMB, as a response, with its x_e, N_eff = {early_dark_energy.N_EFF}",
+        early_dark_energy.draw,
+        build=early_dark_energy.build,
     ),
     "curvature": Feature(
         f"curvature, in closed space from l = {L_CLOSED}",
@@ -255,42 +231,23 @@ def draw(name: str, index: int, seed: int) -> dict[str, Any]:
     return point | FEATURES[name].draw(rng)
 
 
-def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a point that is LCDM."""
-    return {name: point[name] for name in (*prior.RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
-
-
 def class_settings(name: str, point: Mapping[str, Any], recipe: str) -> dict[str, Any]:
     """What CLASS is given at a point, at a precision of `reference.class_settings`."""
-    settings = ref.class_settings(_plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
+    settings = (
+        ref.class_settings(prior.plain(point), recipe) | FEATURES[name].settings(point) | {"l_max_scalars": L_MAX}
+    )
     return settings | (_EARLY if "," in settings.get("ic", "") else {})
-
-
-def by_response(name: str, point: Mapping[str, Any], keep: bool) -> dict[str, np.ndarray]:
-    """Spectra of boltzax without early dark energy times what CAMB says that it does to them.
-
-    So that much of what CAMB's plain spectra differ by drops out, but not where peaks move; `_without_early` takes the
-    same recombination. TE goes by its correlation.
-    """
-    without = _without_early(point)
-    ours = codes.flatten(codes.solve(without, L_MAX))
-    given = codes.camb_raised(without, L_MAX, FEATURES[name].early(point))
-    now, plain = (kept.spectra(given | {"early": early}, keep, kept.CAMB) for early in (given["early"], None))
-    with np.errstate(invalid="ignore"):  # l = 0 and 1
-        found = {q: ours[q] * now[q] / plain[q] for q in now if kept.is_auto(q)}
-        scale = lambda x: np.sqrt(x["lensed_tt"] * x["lensed_ee"])
-        correlation = sum(sign * x["lensed_te"] / scale(x) for sign, x in ((1, ours), (1, now), (-1, plain)))
-    return found | {"lensed_te": correlation * scale(found), "k": ours["k"], "z": ours["z"]}
 
 
 def compare(name: str, index: int, seed: int, recipe: str, keep: bool) -> Errors:
     """The largest error of everything that is required at one point, and the l or k where it is."""
     point = draw(name, index, seed)
-    if FEATURES[name].early is None:
-        reference = kept.spectra(class_settings(name, point, recipe), keep)
+    if name == "early":
+        ours, reference = early_dark_energy.compared(point, L_MAX, keep)
     else:
-        reference = by_response(name, point, keep)
-    found = errors(codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX)), reference)
+        reference = kept.spectra(class_settings(name, point, recipe), keep)
+        ours = codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX))
+    found = errors(ours, reference)
     Omega_k = point.get("Omega_k", 0.0)
     first = {"pk": int(np.searchsorted(reference["k"], K_CURVED)) if Omega_k else 0}
     lowest = FEATURES[name].lowest(point)

@@ -5,19 +5,24 @@ wavenumbers, sources on its own (k, tau), spectra. `tabulated_background`, `tabu
 `tabulated_sources` turn them into what the next stage of boltzax reads; nothing of boltzax's own solution enters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline, make_interp_spline
 
+import boltzax
 from boltzax import constants
 from boltzax.background import Background
 from boltzax.background.evolution import LN_A_START
+from boltzax.errors import on_error_mode
 from boltzax.numerics.table import UniformTable
+from boltzax.solve import assemble, homogeneous, perturbed_sources
 from boltzax.sources import Sources
 from boltzax.thermo import Thermodynamics
 from boltzax.thermo.solve import LN_A_START as LN_A_START_THERMO
@@ -36,6 +41,7 @@ _PRECISION: dict[str, Any] = {
 }
 _PRECISION_NCDM: dict[str, Any] = {"l_max_ncdm": 25, "tol_ncdm_synchronous": 1e-5}
 _BACKGROUND = {"z": "z", "tau": "conf. time [Mpc]", "H": "H [1/Mpc]", "rs": "comov.snd.hrz.", "t": "proper time [Gyr]"}
+_Z_IONIZED = 8000.0  # earlier all is ionized
 _SOURCES = ("t0", "t1", "t2", "p", "phi_plus_psi", "delta_m", "delta_cb")
 
 
@@ -155,6 +161,45 @@ def tabulated_thermodynamics(stages: Mapping[str, np.ndarray], T_cmb: float, tau
     unread = {name: jnp.asarray(np.nan) for name in Thermodynamics.__dataclass_fields__ if name != "table"}
     known = {"T_cmb": jnp.asarray(T_cmb), "tau_rec": jnp.asarray(float(stages["derived_tau_rec"]))}
     return Thermodynamics(**(unread | known), table=_table(x, *fields))
+
+
+def with_electrons(th: Thermodynamics, x_e: Callable[[np.ndarray], np.ndarray]) -> Thermodynamics:
+    """The thermal history with other free electrons per hydrogen nucleus, a function of z, from `_Z_IONIZED` on.
+
+    Opacity and optical depth follow; temperature, sound speed and derived parameters stay as they are.
+    """
+    values = np.array(th.table.values)
+    x = np.linspace(float(th.table.x0), 0.0, len(values))
+    z = np.maximum(np.expm1(-x), 0.0)
+    late = z < _Z_IONIZED
+    found = values[:, 0].copy()
+    found[late] = x_e(z[late])
+    ln_kappa_prime = values[:, 2] + np.log(found / values[:, 0])
+    rate = CubicSpline(x, np.exp(ln_kappa_prime - values[:, 6])).antiderivative()  # of d kappa / d ln a
+    fields = (found, values[:, 1], ln_kappa_prime, CubicSpline(x, ln_kappa_prime)(x, 1), rate(0.0) - rate(x))
+    return eqx.tree_at(lambda th: th.table, th, _table(x, *fields, *values[:, 5:].T))
+
+
+def solve_with_electrons(
+    point: Mapping[str, Any], l_max: int, x_e: Callable[[np.ndarray], np.ndarray]
+) -> boltzax.Results:
+    """`boltzax.solve` at a point, at default precision, with these free electrons (see `with_electrons`)."""
+    cosmo = boltzax.Cosmology(**point).checked()
+    bg, th = _homogeneous(cosmo)
+    return _inhomogeneous(cosmo, bg, with_electrons(th, x_e), boltzax.Outputs(l_max=l_max))
+
+
+@jax.jit
+def _homogeneous(cosmo):
+    with on_error_mode("nan"):
+        return homogeneous(cosmo)
+
+
+@partial(jax.jit, static_argnames="outputs")
+def _inhomogeneous(cosmo, bg, th, outputs):
+    precision = boltzax.Precision()
+    with on_error_mode("nan"):
+        return assemble(cosmo, bg, th, perturbed_sources(cosmo, bg, th, outputs, precision), outputs, precision)
 
 
 def _growth(k: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ def draw(index: int, seed: int) -> dict[str, Any]:
 def massless(point: dict[str, Any]) -> dict[str, Any]:
     """The point with massless neutrinos alone, at the same N_eff."""
     return point | {"m_ncdm": (), "N_ur": point["N_ur"] + PER_SPECIES * len(point["m_ncdm"])}
+
+
+def plain(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a point that is LCDM."""
+    return {name: point[name] for name in (*RANGES, "m_ncdm", "N_ur", "T_ncdm", "YHe") if name in point}
 
 
 def fresh_seed() -> int:

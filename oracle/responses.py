@@ -23,11 +23,11 @@ import numpy as np
 
 import boltzax
 from boltzax.fluids import DecayingDarkMatter, EarlyDarkEnergy, InteractingRadiation
-from oracle import codes
+from oracle import codes, early_dark_energy
 from oracle import reference as ref
 from oracle import runs as finished
 from oracle.docs import update_docs
-from oracle.features import DECAYING_MULTIPOLES, FEATURES, K_CURVED, L_NIV, curved_sampling
+from oracle.features import DECAYING_MULTIPOLES, K_CURVED, L_NIV, curved_sampling
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
 
@@ -153,7 +153,7 @@ def of_class(settings: dict[str, Any]) -> dict[str, np.ndarray]:
 def of_camb(early: bool) -> dict[str, np.ndarray]:
     """Spectra of CAMB at the plain point, with early dark energy or without."""
     codes.require("camb")
-    given = FEATURES["early"].early(EARLY) if early else None
+    given = early_dark_energy.camb(EARLY) if early else None
     results = codes.camb_results(codes.camb_raised(PLAIN, 600, given))
     found = results.get_cmb_power_spectra(lmax=ELL[-1], raw_cl=True, CMB_unit=None)
     scalar, lensing = found["unlensed_scalar"], found["lens_potential"][:, 0]

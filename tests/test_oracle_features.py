@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from oracle import codes, features, kept, prior, runs, workers
+from oracle import codes, early_dark_energy, features, kept, prior, runs, workers
 from oracle.errors import LABELS
 from tests.test_oracle_gate import flat, in_process
 
@@ -135,9 +135,13 @@ def test_what_class_lacks_is_compared_as_a_response_of_camb(monkeypatch):
         return scaled(**{name: 1.3 * x for name, x in at.items()} if settings["early"] else dict.fromkeys(at, 1.3))
 
     monkeypatch.setattr(kept, "spectra", camb)
-    monkeypatch.setattr(codes, "flatten", lambda result: result)
     expected = scaled(**at | {"lensed_te": 1.2})
-    monkeypatch.setattr(codes, "solve", lambda point, l_max: expected if "fluids" in point else scaled())
+
+    def ours(point, settings, l_max):
+        assert (settings["early"] is None) == ("fluids" not in point)
+        return expected if "fluids" in point else scaled()
+
+    monkeypatch.setattr(early_dark_energy, "solve", ours)
     found = features.compare("early", 0, 3, "point", False)
     assert max(error for error, _ in found.values()) < 1e-12
     now, plain = given
