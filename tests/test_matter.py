@@ -1,13 +1,17 @@
 """Matter power spectrum: against CLASS, shapes, species, errors."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
 
+import boltzax
 from boltzax.errors import OutOfRangeError
-from boltzax.spectra.matter import sigma_R
+from boltzax.grids import make_grid
+from boltzax.spectra.matter import matter_power, sigma_R
 
 POINTS = ["fiducial", "massless"]
 
@@ -36,6 +40,18 @@ def test_sigma_of_a_power_law():
     for R, h in ((8.0, 0.7), (20.0, 0.7), (8.0, 0.5)):
         exact = np.sqrt(sum(parts) / (2.0 * np.pi**2) * (R / h) ** -1.5)
         assert abs(float(sigma_R(power, h, R)) / exact - 1.0) < 2e-6
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_isocurvature_beyond_the_horizon(solved, power):
+    """Modes that go like 1, k or k^2 at small k are read between the solved wavenumbers as the adiabatic mode is."""
+    results = solved("massless")
+    grid = make_grid(boltzax.Precision(), boltzax.Outputs())
+    contrast = lambda y: (y**power + 0.3 * y**2) / (1.0 + (y / 150.0) ** 2)
+    delta = jnp.asarray(np.repeat(contrast(grid.y_modes)[:, None], len(grid.x_late), axis=1))
+    matter = matter_power(grid, results.background, replace(results.sources, delta_m=delta, delta_cb=delta, late=None))
+    y = np.geomspace(0.4, 300.0, 200)
+    np.testing.assert_allclose(matter.delta(y / matter.tau_0, 0.7), contrast(y), rtol=2e-6)
 
 
 def test_shapes(solved):

@@ -93,9 +93,17 @@ def _range(name, value, lo, hi, unit, advice):
         return f"pk_lin: {name} lies outside the solved range: {advice}"
 
 
+def potential_scale(y):
+    """Decline of the potentials with k, taken out before interpolation."""
+    return jnp.log(jnp.e + y / 800.0) / (1.0 + (y / 200.0) ** 2)
+
+
 def scale(y):
-    """Growth of delta with k, taken out before interpolation: y^2 on large scales, logarithmic on small ones."""
-    return y**2 / (1.0 + (y / 200.0) ** 2) * jnp.log(jnp.e + y / 800.0)
+    """Growth of delta with k, taken out before interpolation: y^2 on large scales, logarithmic on small ones.
+
+    No further down below y = 10: there isocurvature modes are constant or go like y, and over y^2 steep between modes.
+    """
+    return (y**2 + 100.0) * potential_scale(y)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from boltzax.grids import lagrange_weights, mode_coordinate
 from boltzax.sources import LATE
-from boltzax.spectra.matter import SPECIES, scale
+from boltzax.spectra.matter import SPECIES, potential_scale, scale
 
 FORMATS = ("class", "camb")
 _POINTS = 6  # modes that the interpolation in k reads
@@ -34,8 +34,7 @@ def transfer(results, z, k: Float[Array, " k"] | None, format: str) -> dict[str,
     k, x = matter.check(matter.k_modes if k is None else jnp.atleast_1d(jnp.asarray(k, float)), x)
     fields = dict(zip(LATE, matter.others(x).reshape(len(LATE), -1), strict=True))
     read = _reader(matter, k)
-    potential = lambda y: scale(y) / y**2
-    columns = {name: read(fields[name], scale if name in _GROWING else potential) for name in LATE}
+    columns = {name: read(fields[name], scale if name in _GROWING else potential_scale) for name in LATE}
     columns["psi"] = columns.pop("weyl") - columns["phi"]
     columns |= {f"d_{species}": matter.delta(k, x, species) for species in SPECIES}
     number = background.M_ncdm.shape[0]
