@@ -113,13 +113,13 @@ def test_importance_sampling_agrees_with_the_posterior_on_a_grid():
     axes = [m + s * np.linspace(-6, 6, 121) for m, s in zip(best.x, best.sigma, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     p = np.exp(np.asarray(jax.jit(jax.vmap(model.log_posterior))(jnp.asarray(grid))))
-    chain = importance_sample(best, draws=3000, progress=False)
-    assert chain.diagnostics()["ess"] > 1500
+    chain = importance_sample(best, draws=800, progress=False)
+    assert chain.diagnostics()["ess"] > 400
     for i, name in enumerate(model.names):
         mean = np.average(grid[:, i], weights=p)
         std = np.sqrt(np.average((grid[:, i] - mean) ** 2, weights=p))
-        assert chain.mean(name) == pytest.approx(mean, abs=0.08 * std)
-        assert chain.std(name) == pytest.approx(std, rel=0.08)
+        assert chain.mean(name) == pytest.approx(mean, abs=0.012 * std)  # of 800 independent draws: 0.04
+        assert chain.std(name) == pytest.approx(std, rel=0.012)
 
 
 def test_importance_sampling_resumes(best, tmp_path):

@@ -25,6 +25,9 @@ def importance_sample(
 ) -> Chain:
     """Samples of the posterior, drawn from the Gaussian of `best` and weighted by posterior over Gaussian.
 
+    Draws are quasi-random (Halton's sequence, scrambled: Owen 2017, arXiv:1706.02808): averages over a posterior close to its Gaussian are
+    several times closer than the effective size, which counts independent draws, says.
+
     widen: factor on the Gaussian's standard deviations, so that the tails are covered. checkpoint: a file (.npz) that
     is written every `every` draws and from which the same call resumes, also towards more draws. Draws outside the
     bounds, or where the theory cannot follow, get no weight.
@@ -32,7 +35,7 @@ def importance_sample(
     Raises ConflictingParametersError if the checkpoint belongs to other draws.
     """
     model = best.model
-    z = np.random.default_rng(seed).standard_normal((draws, best.x.size))
+    z = _normal(draws, best.x.size, seed)
     x = best.x + widen * z @ np.linalg.cholesky(best.covariance).T
     path = None if checkpoint is None else Path(checkpoint)
     logp, derived = _resume(path, x)
@@ -49,6 +52,14 @@ def importance_sample(
     bounds = dict(zip(model.names, map(tuple, model.bounds.tolist()), strict=True))
     weights = _weights(logp, z)[None]
     return from_draws(model.names, x[None], columns, logp[None], weights=weights, bounds=bounds, name="Laplace")
+
+
+def _normal(draws: int, size: int, seed: int) -> np.ndarray:
+    """Quasi-random points [draws, size] of a unit Gaussian; more draws continue fewer."""
+    from scipy.special import ndtri  # here: scipy.stats takes long to import
+    from scipy.stats import qmc
+
+    return ndtri(qmc.Halton(size, seed=seed).random(draws))
 
 
 def _evaluate(model: Model, x: np.ndarray) -> tuple[float, list[float]]:
