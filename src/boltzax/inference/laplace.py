@@ -25,8 +25,8 @@ def importance_sample(
 ) -> Chain:
     """Samples of the posterior, drawn from the Gaussian of `best` and weighted by posterior over Gaussian.
 
-    Draws are quasi-random (Halton's sequence, scrambled: Owen 2017, arXiv:1706.02808): averages over a posterior close to its Gaussian are
-    several times closer than the effective size, which counts independent draws, says.
+    Draws are quasi-random (Halton's sequence, scrambled: Owen 2017, arXiv:1706.02808): averages over a posterior close
+    to its Gaussian are several times closer than the effective size, which counts independent draws, says.
 
     widen: factor on the Gaussian's standard deviations, so that the tails are covered. checkpoint: a file (.npz) that
     is written every `every` draws and from which the same call resumes, also towards more draws. Draws outside the
