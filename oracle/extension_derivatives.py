@@ -18,7 +18,7 @@ import numpy as np
 
 from oracle import reference as ref
 from oracle import workers
-from oracle.docs import update_docs
+from oracle.docs import current, rows_of, update_docs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "features.md"
 BOUND = 1e-4
@@ -225,13 +225,10 @@ def run(names: list[str], small: bool) -> tuple[dict[str, Any], list[str]]:
 
 
 def table(results: Mapping[str, Any], kept: str = "") -> str:
-    """The rows of the results, and of other cases those in the text `kept`."""
+    """The rows of the results, and of other cases those in the table `kept`."""
     lines = ["| by the parameters of | at | largest error | of the differences alone |", "|---" * 4 + "|"]
     for name, case in CASES.items():
-        if name in results:
-            lines += rows(name, results[name])
-        else:
-            lines += [line for line in kept.splitlines() if line.startswith(f"| {case.title} | ")]
+        lines += rows(name, results[name]) if name in results else rows_of(kept, case.title)
     return "\n".join(lines)
 
 
@@ -251,7 +248,8 @@ def main(arguments: list[str] | None = None) -> int:
     results, missed = run(options.cases or list(CASES), options.small)
     print(table(results))
     if options.update_docs:
-        found, block = table(results, DOCS.read_text()), "extension derivatives"
+        block = "extension derivatives"
+        found = table(results, current(block, DOCS))
         update_docs(block, f"`python -m oracle.extension_derivatives --update-docs`\n\n{found}", DOCS)
     print("\n".join(missed) if missed else "every derivative is right")
     return int(bool(missed))

@@ -20,7 +20,7 @@ import numpy as np
 
 from oracle import codes, early_dark_energy, kept, prior, workers
 from oracle import reference as ref
-from oracle.docs import update_docs
+from oracle.docs import current, rows_of, update_docs
 from oracle.errors import LABELS, errors, largest
 from oracle.files import write_json
 
@@ -270,13 +270,12 @@ def run(names: list[str], options: argparse.Namespace) -> tuple[dict[str, list[E
 
 
 def table(results: Mapping[str, Mapping[str, Any]], before: str = "") -> str:
-    """The largest errors of all points, extension by extension, and of others those in the text `before`."""
+    """The largest errors of all points, extension by extension, and of others those in the table `before`."""
     names = [LABELS[quantity] for quantity in SCALAR]
     lines = [f"| extension | points | {' | '.join(names)} | command |", "|---" * (len(names) + 3) + "|"]
     for name in FEATURES:
         if name not in results:
-            start = f"| {FEATURES[name].title} | "
-            lines += [x for x in before.splitlines() if x.startswith(start) and "oracle.features" in x]
+            lines += rows_of(before, FEATURES[name].title)
             continue
         found, cells = results[name]["errors"], []
         for quantity, limit in FEATURES[name].required.items():
@@ -327,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_json(options.json, results)
     print(table(results))
     if options.update_docs:
-        update_docs("features", table(results, DOCS.read_text()), DOCS)
+        update_docs("features", table(results, current("features", DOCS)), DOCS)
     print("\n".join(missed) if missed else "every requirement is met")
     return int(bool(missed))
 

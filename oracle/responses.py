@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from boltzax.fluids import DecayingDarkMatter, EarlyDarkEnergy, InteractingRadia
 from oracle import codes, early_dark_energy
 from oracle import reference as ref
 from oracle import runs as finished
-from oracle.docs import update_docs
+from oracle.docs import current, rows_of, update_docs
 from oracle.features import DECAYING_MULTIPOLES, K_CURVED, L_NIV, curved_sampling
 from oracle.files import save_npz
 from oracle.workers import use_compilation_cache
@@ -205,12 +206,11 @@ def rows(names: list[str]) -> dict[str, str]:
 
 
 def table(found: Mapping[str, str], kept: str = "") -> str:
-    """The rows found, and of other cases those in the text `kept`."""
+    """The rows found, and of other cases those in the table `kept`."""
     head = list(QUANTITIES.values())
-    old = {line.split(" | ")[0]: line for line in kept.splitlines()}
-    lines = [found.get(name) or old.get(f"| {title}") for name, title in TITLES.items()]
+    lines = [[found[name]] if name in found else rows_of(kept, title) for name, title in TITLES.items()]
     start = [f"| extension | effect in TT | {' | '.join(head)} |", "|---" * (2 + len(head)) + "|"]
-    return "\n".join(start + [line for line in lines if line])
+    return "\n".join(start + list(chain.from_iterable(lines)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -230,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = rows(names)
     print(table(found))
     if options.update_docs:
-        text = table(found, DOCS.read_text())
+        text = table(found, current("responses", DOCS))
         update_docs("responses", f"`python -m oracle.responses --update-docs`\n\n{text}", DOCS)
     return 0
 
