@@ -112,6 +112,25 @@ def test_multipoles_of_closed_space_that_class_has_wrong_are_left_out(command, m
     assert found[1.0] == (pytest.approx(2e-3), 2) and found[-1.0][0] < 1e-12
 
 
+def test_where_class_fails_other_settings_are_tried(monkeypatch):
+    """At the tolerance of the reference CLASS does not solve the thermodynamics of some points with annihilation."""
+    error, asked = pytest.importorskip("classy").CosmoComputationError, []
+
+    def fails_at_first(settings, keep):
+        asked.append(settings["tol_thermo_integration"])
+        if len(asked) == 1:
+            raise error("step size too small")
+        return flat(features.L_MAX)
+
+    monkeypatch.setattr(kept, "spectra", fails_at_first)
+    point = features.draw("annihilation", 2, 3)
+    assert set(features.reference("annihilation", point, "point", False)) == set(flat(features.L_MAX))
+    assert asked == [1e-7, 1e-6]
+    asked.clear()
+    with pytest.raises(error, match="step size"):
+        features.reference("running", features.draw("running", 2, 3), "point", False)
+
+
 def test_other_rows_of_the_docs_are_kept(command, monkeypatch, tmp_path):
     page = tmp_path / "features.md"
     row = "| A_lens | 3 | 1.0e-05 | `python -m oracle.features A_lens` |"
