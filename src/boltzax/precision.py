@@ -24,7 +24,7 @@ class Precision:
     # step density of the perturbations (see perturbations/mesh.py)
     n_h: float = 6.0  # steps per e-fold of tau
     n_k: float = 1.2  # steps per radian of k tau while radiation is resolved
-    n_v: float = 3.0  # steps per 20 Mpc across recombination, per 300 Mpc across reionization
+    n_v: float = 3.0  # steps per 20 Mpc across recombination, per 250 Mpc across reionization
     n_silk: float = 1.5  # acoustic oscillations are resolved up to this many k_D to l_max = 2500, more beyond
     x_stream: float = 70.0  # free streaming is resolved up to this k tau
     y_x_start: float = 1e-2  # k tau at the start

@@ -16,7 +16,7 @@ X_START_MAX = 7e-5  # superhorizon modes start at about 1 Mpc
 def visibility(x):
     """Steps per unit x for each unit of n_v, where the visibility function has its peaks."""
     rec = np.exp(-0.5 * (np.log(x / X_REC) / 0.3) ** 2) / (0.07 * X_REC)
-    reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.064 * X_REIO)
+    reio = np.exp(-0.5 * (np.log(x / X_REIO) / 0.25) ** 2) / (0.0532 * X_REIO)
     return np.sqrt(rec**2 + reio**2)
 
 
