@@ -101,9 +101,9 @@ def potential_scale(y):
 def scale(y):
     """Growth of delta with k, taken out before interpolation: y^2 on large scales, logarithmic on small ones.
 
-    No further down below y = 10: there isocurvature modes are constant or go like y, and over y^2 steep between modes.
+    No further down below y = 30: there isocurvature modes are constant or go like y, and over y^2 steep between modes.
     """
-    return (y**2 + 100.0) * potential_scale(y)
+    return (y**2 + 900.0) * potential_scale(y)
 
 
 @lru_cache(maxsize=8)
