@@ -49,7 +49,8 @@ def test_isocurvature_beyond_the_horizon(solved, power):
     grid = make_grid(boltzax.Precision(), boltzax.Outputs())
     contrast = lambda y: (y**power + 0.3 * y**2) / (1.0 + (y / 150.0) ** 2)
     delta = jnp.asarray(np.repeat(contrast(grid.y_modes)[:, None], len(grid.x_late), axis=1))
-    matter = matter_power(grid, results.background, replace(results.sources, delta_m=delta, delta_cb=delta, late=None))
+    src = replace(results.sources, delta_m=delta, delta_cb=delta, late=None)
+    matter = matter_power(grid, results.background, src, adiabatic=False)
     y = np.geomspace(0.4, 300.0, 200)
     np.testing.assert_allclose(matter.delta(y / matter.tau_0, 0.7), contrast(y), rtol=2e-6)
 

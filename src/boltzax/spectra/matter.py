@@ -39,6 +39,7 @@ class MatterPower(eqx.Module):
     others: UniformTable | None = None
     isocurvature: tuple["MatterPower", ...] = ()
     lift: Float[Array, ""] | None = None
+    adiabatic: bool = eqx.field(static=True, default=True)
 
     @property
     def k_modes(self) -> Float[Array, " modes"]:
@@ -61,7 +62,7 @@ class MatterPower(eqx.Module):
         y = self.y(k)
         u_modes, u = mode_coordinate(self.y_modes, jnp), mode_coordinate(y, jnp)
         i = jnp.clip(jnp.searchsorted(u_modes, u, side="right") - 1, 0, intervals - 1)
-        return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(k * self.tau_0)
+        return jnp.polyval(splines[:, i], u - u_modes[i]) * scale(k * self.tau_0, self.adiabatic)
 
     def slope(self, k: Float[Array, " k"], x: Float[Array, ""], species: str = "m") -> Float[Array, " k"]:
         """d delta / dx."""
@@ -98,12 +99,12 @@ def potential_scale(y):
     return jnp.log(jnp.e + y / 800.0) / (1.0 + (y / 200.0) ** 2)
 
 
-def scale(y):
+def scale(y, adiabatic: bool = True):
     """Growth of delta with k, taken out before interpolation: y^2 on large scales, logarithmic on small ones.
 
-    No further down below y = 30: there isocurvature modes are constant or go like y, and over y^2 steep between modes.
+    Isocurvature modes are constant or go like y at small y, and over y^2 they would be steep between modes.
     """
-    return (y**2 + 900.0) * potential_scale(y)
+    return (y**2 if adiabatic else y**2 + 900.0) * potential_scale(y)
 
 
 @lru_cache(maxsize=8)
@@ -116,10 +117,11 @@ def _splines(y: tuple[float, ...]) -> np.ndarray:
     return np.array([spline(u[:-1], nu) / factorial(nu) for nu in range(_DEGREE, -1, -1)])
 
 
-def matter_power(grid, background, src) -> MatterPower:
-    """Pack the matter sources of a solution."""
+def matter_power(grid, background, src, adiabatic: bool = True) -> MatterPower:
+    """Pack the matter sources of a solution, or of an isocurvature mode of it."""
     y = grid.y_modes[grid.smooth_modes]
-    size = scale(y if background.K is None else wavenumber(background, y, grid.y_modes[0]) * background.tau_0)
+    k_tau = y if background.K is None else wavenumber(background, y, grid.y_modes[0]) * background.tau_0
+    size = scale(k_tau, adiabatic)
     delta = jnp.stack([v[grid.smooth_modes] for v in (src.delta_m, src.delta_cb)]) / size[:, None]
     splines = jnp.einsum("pim,smx->xspi", hidden(_splines(tuple(y.tolist()))), delta)
     x = grid.x_late
@@ -128,9 +130,9 @@ def matter_power(grid, background, src) -> MatterPower:
     if src.late is not None:
         rows = jnp.moveaxis(src.late[:, grid.smooth_modes], -1, 0).reshape(len(x), -1)
         others = UniformTable(table.x0, table.dx, rows)
-    modes = tuple(matter_power(grid, background, mode) for mode in src.isocurvature)
+    modes = tuple(matter_power(grid, background, mode, adiabatic=False) for mode in src.isocurvature)
     g = None if background.K is None else lift(background.K, grid.y_modes[0] / background.tau_0)
-    return MatterPower(table, jnp.asarray(y), background.tau_0, others, modes, g)
+    return MatterPower(table, jnp.asarray(y), background.tau_0, others, modes, g, adiabatic)
 
 
 class _Delta(NamedTuple):
