@@ -47,7 +47,8 @@ class Feature(NamedTuple):
     """An extension: how its parameters are drawn, and the largest errors allowed of what is compared.
 
     build: from a drawn point to keyword arguments of `boltzax.Cosmology`; settings: to what CLASS is given for it;
-    lowest: the first multipole that is compared there; otherwise: other settings, for points where CLASS fails.
+    lowest: the first multipole that is compared there; otherwise: other settings, for points where CLASS fails;
+    compared: for an extension that CLASS lacks, spectra of both sides from a point, l_max, and whether runs are kept.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Feature(NamedTuple):
     settings: Callable[[Mapping[str, Any]], dict[str, Any]] = _translated
     lowest: Callable[[Mapping[str, Any]], int] = lambda _: 2
     otherwise: Mapping[str, Any] = {}
+    compared: Callable[[Mapping[str, Any], int, bool], tuple[codes.Flat, codes.Flat]] | None = None
 
 
 def _uniform(**ranges: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, Any]]:
@@ -191,6 +193,7 @@ FEATURES: dict[str, Feature] = {
         f"early dark energy, against CAMB, as a response, with its x_e, N_eff = {early_dark_energy.N_EFF}",
         early_dark_energy.draw,
         build=early_dark_energy.build,
+        compared=early_dark_energy.compared,
     ),
     "curvature": Feature(
         f"curvature, in closed space from l = {L_CLOSED}",
@@ -258,8 +261,8 @@ def reference(name: str, point: Mapping[str, Any], recipe: str, keep: bool) -> c
 def compare(name: str, index: int, seed: int, recipe: str, keep: bool) -> Errors:
     """The largest error of everything that is required at one point, and the l or k where it is."""
     point = draw(name, index, seed)
-    if name == "early":
-        ours, theirs = early_dark_energy.compared(point, L_MAX, keep)
+    if FEATURES[name].compared is not None:
+        ours, theirs = FEATURES[name].compared(point, L_MAX, keep)
     else:
         theirs = reference(name, point, recipe, keep)
         ours = codes.flatten(codes.solve(FEATURES[name].build(point), L_MAX))

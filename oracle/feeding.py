@@ -6,7 +6,6 @@ wavenumbers, sources on its own (k, tau), spectra. `tabulated_background`, `tabu
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -20,9 +19,8 @@ import boltzax
 from boltzax import constants
 from boltzax.background import Background
 from boltzax.background.evolution import LN_A_START
-from boltzax.errors import on_error_mode
 from boltzax.numerics.table import UniformTable
-from boltzax.solve import assemble, homogeneous, perturbed_sources
+from boltzax.solve import homogeneous, inhomogeneous
 from boltzax.sources import Sources
 from boltzax.thermo import Thermodynamics
 from boltzax.thermo.solve import LN_A_START as LN_A_START_THERMO
@@ -185,21 +183,8 @@ def solve_with_electrons(
 ) -> boltzax.Results:
     """`boltzax.solve` at a point, at default precision, with these free electrons (see `with_electrons`)."""
     cosmo = boltzax.Cosmology(**point).checked()
-    bg, th = _homogeneous(cosmo)
-    return _inhomogeneous(cosmo, bg, with_electrons(th, x_e), boltzax.Outputs(l_max=l_max))
-
-
-@jax.jit
-def _homogeneous(cosmo):
-    with on_error_mode("nan"):
-        return homogeneous(cosmo)
-
-
-@partial(jax.jit, static_argnames="outputs")
-def _inhomogeneous(cosmo, bg, th, outputs):
-    precision = boltzax.Precision()
-    with on_error_mode("nan"):
-        return assemble(cosmo, bg, th, perturbed_sources(cosmo, bg, th, outputs, precision), outputs, precision)
+    bg, th = jax.jit(homogeneous)(cosmo)
+    return inhomogeneous(cosmo, bg, with_electrons(th, x_e), boltzax.Outputs(l_max=l_max), boltzax.Precision())
 
 
 def _growth(k: np.ndarray) -> np.ndarray:

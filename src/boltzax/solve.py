@@ -62,11 +62,11 @@ def _concrete(cosmo, outputs, precision, waiting: Waiting):
     bg, th = _homogeneous(cosmo)
     if is_traced((bg, th)):  # a constant cosmology inside somebody's traced function
         waiting.over()
-        return _inhomogeneous(cosmo, bg, th, outputs, precision)
+        return inhomogeneous(cosmo, bg, th, outputs, precision)
     if not finite((bg, th)):
         thermodynamics(cosmo, background(cosmo))  # value by value, where the failing check raises its own exception
         raise BoltzaxError(f"background or thermodynamics gave values that are not finite for {cosmo}")
-    results = _inhomogeneous(cosmo, bg, th, outputs, precision)
+    results = inhomogeneous(cosmo, bg, th, outputs, precision)
     bad = first_bad(results)
     if bad is not None:
         raise BoltzaxError(f"the {bad} stage gave values that are not finite for {cosmo}")
@@ -92,7 +92,8 @@ def _homogeneous(cosmo):
 
 
 @partial(jax.jit, static_argnames=("outputs", "precision"))
-def _inhomogeneous(cosmo, bg, th, outputs, precision):
+def inhomogeneous(cosmo, bg: Background, th: Thermodynamics, outputs: Outputs, precision: Precision) -> Results:
+    """All that follows the thermal history, compiled; what fails is NaN."""
     with on_error_mode("nan"):
         return _pipeline(cosmo, bg, th, outputs, precision)
 
