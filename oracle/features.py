@@ -88,9 +88,9 @@ def _decaying_species(point: Mapping[str, Any]) -> dict[str, Any]:
     from boltzax.fluids import DecayingDarkMatter
 
     decays = point["decaying"] * point["omega_cdm"]
-    kept = {k: v for k, v in point.items() if k not in ("Gamma_dcdm", "decaying")}
+    others = {k: v for k, v in point.items() if k not in ("Gamma_dcdm", "decaying")}
     fluid = DecayingDarkMatter(point["Gamma_dcdm"], decays)
-    return kept | {"omega_cdm": point["omega_cdm"] - decays, "fluids": (fluid,), "recombination": "recfast"}
+    return others | {"omega_cdm": point["omega_cdm"] - decays, "fluids": (fluid,), "recombination": "recfast"}
 
 
 def _radiation(point: Mapping[str, Any]) -> dict[str, Any]:
