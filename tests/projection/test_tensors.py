@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracle import reference as ref
-from oracle.tensors import of_class, tensor_cl
+from oracle.tensors import BANDS, of_class, table, tensor_cl
 from scipy.special import spherical_jn
 
 import boltzax
@@ -66,6 +66,18 @@ def test_spectra_against_class(spectra):
         assert (np.abs(found / expected - 1.0) < bound).all()
     error = np.abs(te - CLASS[:, 2]) / np.sqrt(CLASS[:, 1] * CLASS[:, 3])
     assert (error < np.where(ell <= 250, 8e-4, 9.6e-4)).all()
+
+
+def test_a_miss_is_bold_in_the_table_of_errors():
+    good, bad = (3e-4, 9), (-2.1e-3, 2)
+    near = {"tt": good, "te": bad, "ee": (np.nan, 2), "bb": good}
+    found = [{BANDS[0]: dict.fromkeys(near, good), BANDS[1]: dict.fromkeys(near, bad)}]
+    rows = table([*found, {BANDS[0]: near, BANDS[1]: dict.fromkeys(near, good)}], "command").splitlines()
+    assert rows[0] == "`command`"
+    assert rows[-2:] == [
+        "| 2 to 300 | 3.0e-04 | **2.1e-03** | **nan** | 3.0e-04 |",
+        "| 301 to 800 | 2.1e-03 | 2.1e-03 | 2.1e-03 | 2.1e-03 |",
+    ]
 
 
 @pytest.mark.oracle
