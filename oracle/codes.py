@@ -121,7 +121,7 @@ def camb_default(point: Point, l_max: int) -> Flat:
 
 
 #: what `set_cosmology` of CAMB is given
-_CAMB_COSMOLOGY = ("H0", "ombh2", "omch2", "TCMB", "YHe", "tau", "nnu", "mnu", "num_massive_neutrinos")
+_CAMB_COSMOLOGY = ("H0", "ombh2", "omch2", "omk", "TCMB", "YHe", "tau", "nnu", "mnu", "num_massive_neutrinos")
 #: what converges CAMB's spectra to 1e-4 and less between l = 2 and l_max, but for its recombination
 _CAMB_RAISED = {
     "margin": 1200,  # of l beyond l_max: lensed spectra at its edge are off by percents
@@ -148,7 +148,8 @@ def _camb_settings(point: Point) -> dict[str, Any]:
         from boltzax.thermo.bbn import helium_fraction
 
         YHe = float(helium_fraction(cosmo.omega_b, cosmo.N_eff))
-    return {
+    curved = {"omk": float(cosmo.Omega_k)} if point.get("Omega_k") else {}
+    return curved | {
         "H0": float(cosmo.H0),
         "ombh2": float(cosmo.omega_b),
         "omch2": float(cosmo.omega_cdm),
@@ -167,7 +168,7 @@ def _camb_parameters(settings: Mapping[str, Any]) -> Any:
     import camb
 
     parameters = camb.CAMBparams()
-    parameters.set_cosmology(**{name: settings[name] for name in _CAMB_COSMOLOGY})
+    parameters.set_cosmology(**{name: settings[name] for name in _CAMB_COSMOLOGY if name in settings})
     parameters.InitPower.set_params(As=settings["As"], ns=settings["ns"])
     if settings.get("early"):
         parameters.DarkEnergy = camb.dark_energy.AxionEffectiveFluid()
@@ -197,12 +198,17 @@ def camb_electrons(settings: Mapping[str, Any], z: np.ndarray) -> np.ndarray:
     return background.get_background_redshift_evolution(z, vars=["x_e"], format="dict")["x_e"]
 
 
+def camb_low(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings like those of `camb_raised` for low multipoles alone."""
+    low = settings["low"]
+    return {**settings, **low, "accuracy": settings["accuracy"] | {"lSampleBoost": low["lSampleBoost"]}, "k_max": 0.1}
+
+
 def camb_spectra(settings: Mapping[str, Any]) -> Flat:
     """Spectra of CAMB, in the form of `oracle.reference.spectra`."""
     flat = _cl(results := camb_results(settings), settings["l_max"])
     if low := settings.get("low"):
-        accuracy = settings["accuracy"] | {"lSampleBoost": low["lSampleBoost"]}
-        found = _cl(camb_results({**settings, **low, "accuracy": accuracy, "k_max": 0.1}), low["l_max"])
+        found = _cl(camb_results(camb_low(settings)), low["l_max"])
         for x in ("tt", "ee", "te"):
             change = found[f"unlensed_{x}"] - flat[f"unlensed_{x}"][: low["l_max"] + 1]
             for kind in ("unlensed", "lensed"):  # lensing needs larger l, and changes nothing of the change

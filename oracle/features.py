@@ -134,7 +134,7 @@ MILDLY_CURVED: dict[str, Any] = {
 }
 STRONGLY_CURVED = MILDLY_CURVED | {"hyper_sampling_curved_low_nu": 30.0, "l_switch_limber": 250.0}
 #: lowest multipole compared in closed space: CLASS's weights of the first modes leave 1.7e-3 in TT at l = 2 for
-#: Omega_k = -0.1, which goes if ours are replaced by them (docs/notes/2026-11-25-curvature.md)
+#: Omega_k = -0.1, which goes if ours are replaced by them, and is not there against CAMB (`oracle.responses`)
 L_CLOSED = 4
 #: the same of the neutrino velocity mode, which CLASS starts with a wrong eta at small k: its C_2 and C_4 move by tens
 #: of per cent with the sampling of k

@@ -27,7 +27,7 @@ BOUNDS = {
     "annihilation": (1.1e-4, 5.8e-3, 1.5e-5, 4.6e-7),
     "decaying": (1.6e-4, 7.2e-4, 1.9e-4, 1e-4),
     "open": (1.1e-3, 1.3e-2, 1.4e-3, 1e-2),
-    "closed": (3.6e-3, 1.4e-2, 2e-3, 2.2e-4),
+    "closed": (8.4e-4, 1.4e-2, 2e-3, 2.2e-4),
 }
 LARGE = responses.K < 0.02  # 1/Mpc: beyond it the modes of SMALL are too few for acoustic oscillations
 
