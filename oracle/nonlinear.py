@@ -1,11 +1,11 @@
 """Nonlinear corrections against CLASS and CAMB with the same method: `python -m oracle.nonlinear`.
 
-Four comparisons, each with its own question. "random points": P(k) of `solve` against CLASS at reference settings,
+Five comparisons, each with its own question. "random points": P(k) of `solve` against CLASS at reference settings,
 anywhere in the prior of the sweep; "end to end": the same at two known points, CAMB beside it; "method": CLASS's linear
-spectrum goes in, so that only the fit is judged; "lensing": C_l^phiphi over that of linear theory, in boltzax and in
-CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear scale is beyond its k_max: to
-compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l = 2500), and P(k) at z = 3 needs
-40/Mpc where sigma8 is low (with 12/Mpc halofit is off by 5e-2 and HMcode left out).
+spectrum goes in, so that only the fit is judged; "curved": the same with CAMB's; "lensing": C_l^phiphi over that of
+linear theory, in boltzax and in CLASS. CLASS takes potentials as linear from the first redshift at which the nonlinear
+scale is beyond its k_max: to compare phiphi to 1e-3 it needs k_max = 300/Mpc (with 10/Mpc it is 1e-2 too low at l =
+2500), and P(k) at z = 3 needs 40/Mpc where sigma8 is low (with 12/Mpc halofit is off by 5e-2 and HMcode left out).
 
 --update-docs rewrites the tables of docs/nonlinear.md; --write-table makes tests/reference/nonlinear_class.npz.
 """
@@ -38,6 +38,8 @@ from oracle.progress import progress
 from oracle.workers import use_compilation_cache
 
 POINTS = ("fiducial", "massless", "m_ncdm_030")
+#: against CAMB: CLASS (3.4.1) counts curvature as matter in HMcode's growth
+CURVED = {Omega_k: ref.POINTS["massless"] | {"Omega_k": Omega_k} for Omega_k in (0.0, 0.05, -0.05)}
 Z = (0.0, 1.0, 3.0)
 L_MAX = 2500
 TABLE = ref.REFERENCE_DIR / "nonlinear_class.npz"
@@ -98,7 +100,7 @@ def class_lensing(point: str, method: str | None) -> np.ndarray:
     return finished.cached("nonlinear_pp", settings, run)["pp"]
 
 
-def camb_power(point: str, method: str) -> dict[str, np.ndarray]:
+def camb_power(point: Mapping[str, Any], method: str) -> dict[str, np.ndarray]:
     """Linear and nonlinear P [z, k] in Mpc^3 at the wavenumbers of `class_power`."""
     codes.require("camb")
     import camb
@@ -116,9 +118,9 @@ def camb_power(point: str, method: str) -> dict[str, np.ndarray]:
         for name, nonlinear in (("linear", False), ("nonlinear", True)):
             power = results.get_matter_power_interpolator(nonlinear=nonlinear, hubble_units=False, k_hunit=False)
             out[name] = np.array([power.P(z, k) for z in Z])
-        return out | {"k": k}
+        return out | {"k": k, "cb": out["linear"]}
 
-    settings = codes._camb_settings(ref.POINTS[point]) | {"version": CAMB_NAMES[method]}
+    settings = codes._camb_settings(point) | {"version": CAMB_NAMES[method]}
     return finished.cached("nonlinear_camb", settings, run, version=str(camb.__version__))
 
 
@@ -126,7 +128,7 @@ def camb_power(point: str, method: str) -> dict[str, np.ndarray]:
 
 
 def fed(table: dict[str, np.ndarray], n_s: float) -> LinearPower:
-    """CLASS's linear spectra [z, k] in the form that the fits read, continued as `linear_power` continues its own."""
+    """Linear spectra [z, k] in the form that the fits read, continued as `linear_power` continues its own."""
     ln_k = np.log(table["k"])
     nodes = np.linspace(ln_k[0], np.log(20.0), _SOLVED)
     step = nodes[1] - nodes[0]
@@ -157,9 +159,9 @@ def _method(method, solved, arrays, background, cosmo):
     return jax.vmap(at)(*arrays, jnp.array(Z))
 
 
-def method_errors(point: str, method: str, table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """k [h/Mpc] and relative errors [z, k] of a fit that reads CLASS's linear spectrum."""
-    cosmo = boltzax.Cosmology(**ref.POINTS[point])
+def method_errors(point: Mapping[str, Any], method: str, table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """k [h/Mpc] and relative errors [z, k] of a fit that reads the linear spectrum of a table."""
+    cosmo = boltzax.Cosmology(**point)
     linear = fed(table, float(cosmo.n_s))
     found = _method(method, linear.solved, linear[:3], boltzax.background.background(cosmo), cosmo)
     k = np.asarray(linear.k[0, :_SOLVED])
@@ -201,16 +203,28 @@ def power_tables() -> list[str]:
     for point in POINTS:
         results = boltzax.solve(boltzax.Cosmology(**ref.POINTS[point]), boltzax.Outputs(l_max=2000, k_max=15.0))
         for method in NONLINEAR:
-            x, error = method_errors(point, method, class_power(ref.POINTS[point], method, precise=False))
+            table = class_power(ref.POINTS[point], method, precise=False)
+            x, error = method_errors(ref.POINTS[point], method, table)
             alone += [_row(f"{method}, {point}, {z:g}", x, e, K_BANDS) for z, e in zip(Z, error, strict=True)]
             if point == "m_ncdm_030":
                 continue
             nonlinear = _with(results, method)
             reference = class_power(ref.POINTS[point], method, precise=True)
-            for lines, table in ((whole, reference), (camb, camb_power(point, method))):
+            for lines, table in ((whole, reference), (camb, camb_power(ref.POINTS[point], method))):
                 x, error = compared(nonlinear, table)
                 lines += [_row(f"{method}, {point}, {z:g}", x, e, K_BANDS) for z, e in zip(Z, error, strict=True)]
     return [*alone, "", *whole, "", *camb]
+
+
+def curved_table() -> list[str]:
+    """Errors of the fits in curved space, beside those in flat space, fed with CAMB's linear spectrum."""
+    lines = ["**The fit alone in curved space: CAMB's linear spectrum goes in**", ""]
+    lines += _table("method, Omega_k, z", K_BANDS, "k [h/Mpc]")
+    for method in NONLINEAR:
+        for Omega_k, point in CURVED.items():
+            x, error = method_errors(point, method, camb_power(point, method))
+            lines += [_row(f"{method}, {Omega_k}, {z:g}", x, e, K_BANDS) for z, e in zip(Z, error, strict=True)]
+    return lines
 
 
 def draw(index: int, seed: int) -> dict[str, Any]:
@@ -305,7 +319,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write_table:
         write_table()
         return 0
-    text = "\n".join([*random_table(options.points, options.seed), "", *power_tables(), "", *lensing_table()])
+    tables = random_table(options.points, options.seed), power_tables(), curved_table(), lensing_table()
+    text = "\n\n".join("\n".join(lines) for lines in tables)
     print(text)
     if options.update_docs:
         page = DOCS.parent / "nonlinear.md"

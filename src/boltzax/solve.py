@@ -111,7 +111,7 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
     matter = matter_power(grid, bg, src)
     lensing = src
     if outputs.nonlinear is not None:
-        others = {"isocurvature": cosmo.isocurvature, "Omega_k": cosmo.Omega_k is not None}
+        others = {"isocurvature": bool(cosmo.isocurvature)}
         others |= {type(fluid).__name__: fluid.alone for fluid in cosmo.fluids}
         for name, given in others.items():
             if given:

@@ -130,8 +130,8 @@ def test_a_point_without_solution_has_no_likelihood():
 
 def test_what_fails_at_every_point_stops():
     """Not as a chain of points without likelihood."""
-    one = model(CLASS_NAMES, {"Cl": {"tt": 400}}, stop_at_error=False, extra_args={"Omega_k": 0.01})
-    with pytest.raises(LoggedError, match="nonlinear corrections and Omega_k cannot be combined"):
+    one = model(CLASS_NAMES, {"Cl": {"tt": 400}}, stop_at_error=False, extra_args={"f_bi": 0.1})
+    with pytest.raises(LoggedError, match="nonlinear corrections and isocurvature cannot be combined"):
         one.logposterior({})
 
 

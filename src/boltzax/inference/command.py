@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "Gaussian prior; tau_reio has that of low-l EE unless low-ee is among the likelihoods"
     parser.add_argument("--prior", action="append", default=[], metavar="NAME=MEAN,SIGMA", help=text)
     parser.add_argument("--bounds", action="append", default=[], metavar="NAME=LOW,HIGH", help="hard limits")
-    add_nonlinear(parser, NONLINEAR, "corrections to the potential that lenses; curvature and isocurvature need none")
+    add_nonlinear(parser, NONLINEAR, "corrections to the potential that lenses; isocurvature needs none")
     text = "fisher: best fit and Fisher matrix only; importance: samples of the Gaussian there, weighted; nuts: a chain"
     parser.add_argument("--method", choices=_METHODS, default="importance", help=text)
     parser.add_argument("--draws", type=int, default=800, metavar="N", help="samples, of each chain (800)")

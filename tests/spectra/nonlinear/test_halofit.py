@@ -5,19 +5,41 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracle import nonlinear
+from oracle import reference as ref
 from scipy.special import gamma
 
 from boltzax import Cosmology
-from boltzax.spectra.nonlinear.halofit import halofit, unit_variance
+from boltzax.spectra.nonlinear.halofit import _dark_energy_factors, halofit, unit_variance
 from boltzax.spectra.nonlinear.linear import LinearPower
 
 
 @pytest.mark.parametrize("point", nonlinear.POINTS)
 def test_against_class(point):
     """z = 0, 1, 3 to 5 h/Mpc; CLASS takes P as linear for k < 1e-4/Mpc, a step of 1e-4."""
-    k, error = nonlinear.method_errors(point, "halofit", nonlinear.load_table(point, "halofit"))
+    k, error = nonlinear.method_errors(ref.POINTS[point], "halofit", nonlinear.load_table(point, "halofit"))
     assert np.abs(error[:, (k > 5e-3) & (k < 5.0)]).max() < 6e-5
     assert np.abs(error[:, (k > 5e-4) & (k < 5.0)]).max() < 2e-4
+
+
+@pytest.mark.oracle
+def test_curved_space_against_camb():
+    """z = 0 and 1; CAMB takes P as linear on large scales, and at z = 3 as that of a flat universe."""
+    pytest.importorskip("camb")
+    point = nonlinear.CURVED[-0.05]
+    k, error = nonlinear.method_errors(point, "halofit", nonlinear.camb_power(point, "halofit"))
+    assert np.abs(error[0, (k > 0.1) & (k < 5.0)]).max() < 7e-6
+    assert np.abs(error[1, (k > 0.1) & (k < 5.0)]).max() < 3e-4
+
+
+def test_dark_energy_factors_where_matter_alone_is_critical(toy):
+    """Closed universes pass Omega_m = 1: on both sides factors are those of the formula, in between their mean."""
+    closed = toy(Cosmology(Omega_k=-0.05), 1.0)[1]
+    found = [_dark_energy_factors(closed._replace(Omega_m=jnp.asarray(Omega))) for Omega in (0.99, 1.0, 1.01)]
+    for Omega, factors in zip((0.99, 1.01), found[::2], strict=True):
+        flat = float(closed.Omega_de) / (1.0 - Omega)
+        exact = flat * Omega**-0.0307 + (1.0 - flat) * Omega**-0.0732
+        assert float(factors[0]) == pytest.approx(exact, rel=1e-12)
+    np.testing.assert_allclose(found[1], 0.5 * (np.array(found[0]) + np.array(found[2])), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [-2.3, -1.0])
@@ -33,20 +55,20 @@ def test_scale_of_a_power_law(n):
 
 
 def test_derivatives(toy):
-    """In amplitude, matter, expansion and neutrino mass: forward, reverse and differences."""
+    """In amplitude, matter, expansion, neutrino mass, index and curvature: forward, reverse and differences."""
     weights = np.random.default_rng(3).normal(size=300)
 
     def score(p):
-        cosmo = Cosmology(omega_cdm=p[1], h=p[2], m_ncdm=p[3], n_s=p[4])
+        cosmo = Cosmology(omega_cdm=p[1], h=p[2], m_ncdm=p[3], n_s=p[4], Omega_k=p[5])
         power, k_sigma = halofit(*toy(cosmo, 0.5, p[0]))
         return weights @ jnp.log(power) + jnp.log(k_sigma)
 
-    p = jnp.array([1.0, 0.12, 0.67, 0.1, 0.96])
+    p = jnp.array([1.0, 0.12, 0.67, 0.1, 0.96, 0.0])
     reverse, forward = jax.jit(jax.grad(score))(p), jax.jit(jax.jacfwd(score))(p)
     np.testing.assert_allclose(reverse, forward, rtol=1e-8)
     value = jax.jit(score)
-    for i, step in enumerate((1e-3, 1e-4, 1e-3, 1e-3, 1e-3)):
-        e = step * np.eye(5)[i]
+    for i, step in enumerate((1e-3, 1e-4, 1e-3, 1e-3, 1e-3, 1e-3)):
+        e = step * np.eye(6)[i]
         f = [float(value(p + s * e)) for s in (-2, -1, 1, 2)]
         difference = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
         assert float(forward[i]) == pytest.approx(difference, rel=2e-6), i

@@ -70,6 +70,17 @@ def test_only_lensing_changes(pair):
     assert np.asarray(corrected.lensed_cl.bb / linear.lensed_cl.bb)[300] > 1.005
 
 
+def test_curved_space_without_curvature_is_flat(pair):
+    """Ratios of P(k) and phiphi with corrections over those without: modes are others, few here."""
+    linear, corrected = pair
+    curved = boltzax.solve(boltzax.Cosmology(Omega_k=0.0), OUTPUTS, SMALL)
+    k, z = np.geomspace(0.01, 2.0, 20), np.array([0.0, 1.0])
+    ours, theirs = (results.pk(k, z) / results.pk_lin(k, z) for results in (curved, corrected))
+    assert np.abs(ours / theirs - 1.0).max() < 6.4e-5
+    ratio = np.asarray(curved.lensed_cl.pp / linear.lensed_cl.pp / (corrected.lensed_cl.pp / linear.lensed_cl.pp))[2:]
+    assert np.abs(ratio - 1.0).max() < 1.3e-4
+
+
 def test_shapes(pair):
     k = np.array([0.05, 1.0])
     results = pair[1]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from boltzax.numerics.quadrature import gauss_legendre
 from boltzax.spectra.nonlinear.linear import Epoch, LinearPower
 from boltzax.thermo.roots import newton
 
@@ -73,7 +74,13 @@ def halofit(linear: LinearPower, epoch: Epoch) -> tuple[Float[Array, " k"], Floa
 
 
 def _dark_energy_factors(epoch: Epoch):
-    """f_1, f_2, f_3, between the fits for an open and for a flat universe; Smith et al. 2003 (astro-ph/0207664)."""
-    flat = epoch.Omega_de / (1.0 - epoch.Omega_m)
+    """f_1, f_2, f_3, between the fits for an open and for a flat universe; Smith et al. 2003 (astro-ph/0207664).
+
+    Linear in Omega_de / (1 - Omega_m), which is beyond 1 in closed universes and has a pole where Omega_m = 1 that goes
+    with (Omega_m^p - Omega_m^q) / (1 - Omega_m), here two integrals: over Omega_m, and over the exponent.
+    """
+    s, w = gauss_legendre(8, 0.0, 1.0)
+    logarithm = -jnp.sum(w / (1.0 - s * (1.0 - epoch.Omega_m)))  # ln Omega_m / (1 - Omega_m)
     pairs = ((-0.0307, -0.0732), (-0.0585, -0.1423), (0.0743, 0.0725))
-    return tuple(flat * epoch.Omega_m**p + (1.0 - flat) * epoch.Omega_m**q for p, q in pairs)
+    change = lambda p, q: (p - q) * logarithm * jnp.sum(w * epoch.Omega_m ** (q + (p - q) * s))
+    return tuple(epoch.Omega_m**q + epoch.Omega_de * change(p, q) for p, q in pairs)

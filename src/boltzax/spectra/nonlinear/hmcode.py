@@ -106,12 +106,12 @@ def _feedback(log10_T_AGN, epoch: Epoch) -> Variant:
 def collapse(epoch: Epoch, growth: Growth, ln_a) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Linear threshold delta_c and virial overdensity Delta_v: Mead 2017 (arXiv:1606.05345), appendix A.
 
-    With massive neutrinos as in Mead et al. (2021); matter and dark energy count, radiation does not.
+    With massive neutrinos as in Mead et al. (2021); radiation does not count.
     """
     g, total = growth.over_a(ln_a)
     g, total = 1.0 - g, 1.0 - total
     f_nu = epoch.f_nu
-    log_Omega = jnp.log10(epoch.Omega_m / (epoch.Omega_m + epoch.Omega_de))
+    log_Omega = jnp.log10(epoch.Omega_m / (epoch.Omega_m + epoch.Omega_de + epoch.Omega_k))
     threshold = (-0.0069 + g * (-0.0208 + 0.0312 * g) + 0.0021 * total) * log_Omega
     threshold = threshold + 0.0001 + g * (-0.0647 - 0.0417 * g) + 0.0646 * total
     density = (-0.79 + g * (-10.17 + 2.51 * g) + 6.51 * total) * log_Omega

@@ -44,9 +44,11 @@ class Epoch(NamedTuple):
     h: Float[Array, ""]
     Omega_m: Float[Array, ""]
     Omega_de: Float[Array, ""]
+    Omega_k: Float[Array, ""]
     w_de: Float[Array, ""]
     Omega_m0: Float[Array, ""]
     Omega_de0: Float[Array, ""]
+    Omega_k0: Float[Array, ""]
     f_nu: Float[Array, ""]
     f_b: Float[Array, ""]
     matter_density: Float[Array, ""]
@@ -73,6 +75,11 @@ def matter_density(background, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
     return rho
 
 
+def curvature(background, a: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """-K/a^2 [1/Mpc^2], what curvature adds to H^2."""
+    return (0.0 if background.K is None else -background.K) / jnp.asarray(a, float) ** 2
+
+
 def epoch(background, cosmo, a: Float[Array, ""]) -> Epoch:
     """The universe of a solved background at scale factor a."""
     today, H2 = jnp.ones(()), background.hubble(jnp.log(a)) ** 2
@@ -84,9 +91,11 @@ def epoch(background, cosmo, a: Float[Array, ""]) -> Epoch:
         h=cosmo.h,
         Omega_m=matter_density(background, a) / a**3 / H2,
         Omega_de=rho_de / H2,
+        Omega_k=curvature(background, a) / H2,
         w_de=w_de,
         Omega_m0=rho_m0 / H02,
         Omega_de0=dark_energy(background, today)[0] / H02,
+        Omega_k0=curvature(background, today) / H02,
         f_nu=rho_nu / rho_m0,
         f_b=background.rho_b / rho_m0,
         matter_density=rho_m0 * (3.0 * C_LIGHT**2 * MPC / (8.0 * np.pi * G_NEWTON) / M_SUN),
