@@ -117,7 +117,7 @@ def camb_default(point: Point, l_max: int) -> Flat:
     N_eff and helium are matched; the massive species' temperature is CAMB's own, 1e-5 of Omega_m away.
     """
     require("camb")
-    return finished.cached("camb", {**_camb_settings(point), "l_max": l_max}, camb_spectra, version=camb_version())
+    return finished.cached("camb", {**camb_settings(point), "l_max": l_max}, camb_spectra, version=camb_version())
 
 
 #: what `set_cosmology` of CAMB is given
@@ -136,10 +136,11 @@ _CAMB_RAISED = {
 def camb_raised(point: Point, l_max: int, early: Mapping[str, float] | None = None) -> dict[str, Any]:
     """What `camb_spectra` is given at a point, at raised accuracy; early: of its AxionEffectiveFluid (w_n, fde_zc, zc,
     theta_i)."""
-    return {**_camb_settings(point), "l_max": l_max, **_CAMB_RAISED, "early": dict(early) if early else None}
+    return {**camb_settings(point), "l_max": l_max, **_CAMB_RAISED, "early": dict(early) if early else None}
 
 
-def _camb_settings(point: Point) -> dict[str, Any]:
+def camb_settings(point: Point) -> dict[str, Any]:
+    """A point in the words of CAMB's `set_cosmology`, with A_s and n_s."""
     import boltzax
 
     cosmo = boltzax.Cosmology(**point)

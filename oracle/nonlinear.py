@@ -101,7 +101,7 @@ def class_lensing(point: str, method: str | None) -> np.ndarray:
 
 
 def camb_power(point: Mapping[str, Any], method: str) -> dict[str, np.ndarray]:
-    """Linear and nonlinear P [z, k] in Mpc^3 at the wavenumbers of `class_power`."""
+    """Linear and nonlinear P [z, k] in Mpc^3 at exp(_LN_K)."""
     codes.require("camb")
     import camb
 
@@ -118,10 +118,11 @@ def camb_power(point: Mapping[str, Any], method: str) -> dict[str, np.ndarray]:
         for name, nonlinear in (("linear", False), ("nonlinear", True)):
             power = results.get_matter_power_interpolator(nonlinear=nonlinear, hubble_units=False, k_hunit=False)
             out[name] = np.array([power.P(z, k) for z in Z])
-        return out | {"k": k, "cb": out["linear"]}
+        return out | {"k": k}
 
-    settings = codes._camb_settings(point) | {"version": CAMB_NAMES[method]}
-    return finished.cached("nonlinear_camb", settings, run, version=str(camb.__version__))
+    settings = codes.camb_settings(point) | {"version": CAMB_NAMES[method]}
+    found = finished.cached("nonlinear_camb", settings, run, version=str(camb.__version__))
+    return found | {"cb": found["linear"]}  # of massless neutrinos, where it is asked for
 
 
 # -- boltzax -----------------------------------------------------------------------------------------------------------
