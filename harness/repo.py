@@ -75,8 +75,11 @@ class Repo:
             raise HarnessError(f"{name} is not a commit of {self.top}") from None
 
     def dirty(self) -> list[str]:
-        """Changed and untracked files of the working tree, as `git status` prints them."""
-        return self.git("status", "--porcelain").splitlines()
+        """Changed and untracked files of the working tree, as `git status` prints them.
+
+        Without the harness's own folder: a kill may have come before that was hidden from git.
+        """
+        return self.git("status", "--porcelain", "--", ".", ":(exclude).harness").splitlines()
 
     def read(self, commit: str, path: str) -> str | None:
         """The text of a file at a commit, or None."""

@@ -114,6 +114,13 @@ def test_a_harness_killed_often_goes_on(toy):
     assert killed_run(toy, 20, seed=2) == 20
 
 
+def test_a_harness_killed_before_its_folder_is_hidden_goes_on(toy):
+    toy.folder.mkdir()
+    (toy.folder / ".gitignore.1.partial").write_text("*")
+    toy.acts("finish")
+    assert toy.execute(toy.run_arguments()).returncode == Exit.ACCEPTED
+
+
 def test_the_agent_of_a_killed_harness_is_ended(toy):
     toy.acts("hang", "finish")
     process = subprocess.Popen(toy.run_arguments(), cwd=toy.top, env=toy.environment, stdout=subprocess.DEVNULL)
