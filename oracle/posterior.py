@@ -1,8 +1,8 @@
 """A chain that `boltzax fit` wrote, against a table that was published.
 
-`python -m oracle.posterior FOLDER ... [--published planck|desi]` prints means and widths, the shift of each mean in
-published deviations and the ratio of the widths; --plot FILE draws the posterior with bands of the published widths,
-and --update-docs NAME rewrites that table of docs/inference.md. --polynomial adds the same of the parameters that were
+`python -m oracle.posterior FOLDER ... [--published NAME]` prints means and widths, the shift of each mean in published
+deviations and the ratio of the widths; --plot FILE draws the posterior with bands of the published widths, and
+--update-docs NAME rewrites that table of docs/inference.md. --polynomial adds the same of the parameters that were
 sampled, without the chain's noise: of a polynomial of third degree through ln posterior at its draws.
 """
 
@@ -42,8 +42,13 @@ DESI: dict[str, tuple[float, float]] = {
     "Omega_m": (0.353, 0.021),
     "H0": (63.6, 1.85),
 }
+DESI_CURVATURE: dict[str, tuple[float, float]] = {"Omega_k": (0.0023, 0.0011)}  # the same, Lambda and curvature
 #: by name: the title of its column, and its values
-PUBLISHED = {"planck": ("Planck 2018", PLANCK), "desi": ("DESI DR2 + CMB", DESI)}
+PUBLISHED = {
+    "planck": ("Planck 2018", PLANCK),
+    "desi": ("DESI DR2 + CMB", DESI),
+    "desi-curvature": ("DESI DR2 + CMB", DESI_CURVATURE),
+}
 
 
 def table(chain: Chain, title: str, published: Mapping[str, tuple[float, float]]) -> str:
