@@ -2,11 +2,10 @@
 
 For each case CLASS (CAMB for early dark energy, which CLASS lacks, and for TT at l = 2 and 3 in closed space, which it
 has wrong) is run with the extension and without it, at the same settings: what these leave of numerical error drops out
-of the ratio. tests/reference/extensions.npz holds
-ln(C_l with / C_l without) of unlensed TT and EE and of phiphi at chosen l, and of P(k, z = 0) at chosen k, with every
-setting and a hash; --make runs the codes for the cases named (all: some 10 CPU minutes) and keeps the others. The
-command prints by how much boltzax at its default precision departs from it; --update-docs rewrites that table in
-docs/features.md, and keeps the rows of cases that are not named.
+of the ratio. tests/reference/extensions.npz holds ln(C_l with / C_l without) of unlensed TT and EE and of phiphi at
+chosen l, and of P(k, z = 0) at chosen k, with every setting and a hash; --make runs the codes for the cases named (all:
+some 10 CPU minutes) and keeps the others. The command prints by how much boltzax at its default precision departs from
+it; --update-docs rewrites that table in docs/features.md, and keeps the rows of cases that are not named.
 """
 
 import argparse

@@ -6,9 +6,9 @@ from oracle import feeding
 from oracle import reference as ref
 
 
+@pytest.mark.oracle
 def test_background_and_thermodynamics_of_class(solved):
     """CLASS's tables in boltzax's form, against boltzax's own."""
-    pytest.importorskip("classy")
     own = solved("massless")
     primordial = ("ln_A_s_1e10", "n_s", "k_pivot")
     given = {k: v for k, v in ref.class_parameters(ref.POINTS["massless"]).items() if k not in primordial}

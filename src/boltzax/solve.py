@@ -111,8 +111,7 @@ def assemble(cosmo, bg: Background, th: Thermodynamics, src: Sources, outputs: O
     matter = matter_power(grid, bg, src)
     lensing = src
     if outputs.nonlinear is not None:
-        others = {"isocurvature": bool(cosmo.isocurvature)}
-        others |= {type(fluid).__name__: fluid.alone for fluid in cosmo.fluids}
+        others = {"isocurvature": cosmo.isocurvature} | {type(fluid).__name__: fluid.alone for fluid in cosmo.fluids}
         for name, given in others.items():
             if given:
                 message = f"nonlinear corrections and {name} cannot be combined: ask with nonlinear=None"

@@ -60,21 +60,21 @@ def growth(background) -> Growth:
     a = jnp.asarray(np.exp(_LN_A + 0.5 * _STEP * np.arange(2 * _STEPS + 1)))
     matter = matter_density(background, jnp.ones(())) / a**3
     rho, w = dark_energy(background, a)
-    bent = curvature(background, a)
-    table = _integrate(matter, bent, rho, w)
-    constant = _integrate(matter, jnp.zeros_like(a), (rho + bent)[-1] * jnp.ones_like(a), -1.0)
+    rho_k = curvature(background, a)
+    table = _integrate(matter, rho_k, rho, w)
+    constant = _integrate(matter, jnp.zeros_like(a), (rho + rho_k)[-1] * jnp.ones_like(a), -1.0)
     own, other = (table(np.array([_LN_A_EARLY, 0.0]))[:, 0] for table in (table, constant))
     return Growth(table, (own[0] - own[1]) - (other[0] - other[1]))
 
 
-def _integrate(matter, bent, rho_de, w_de) -> UniformTable:
+def _integrate(matter, rho_k, rho_de, w_de) -> UniformTable:
     """Solve D'' + (2 + dln H/dln a) D' = 3/2 Omega_m D, primes d/dln a, by classical Runge-Kutta steps.
 
-    matter, bent (curvature), rho_de: what each adds to H^2, and w_de, at the ends and middles of the steps.
+    matter, rho_k (curvature), rho_de: what each adds to H^2, and w_de, at the ends and middles of the steps.
     """
-    H2 = matter + rho_de + bent
+    H2 = matter + rho_k + rho_de
     omega = matter / H2
-    bend = -1.5 * (1.0 + w_de * rho_de / H2) + 0.5 * bent / H2  # dln H/dln a
+    bend = -1.5 * (1.0 + w_de * rho_de / H2) + 0.5 * rho_k / H2  # dln H/dln a
     functions = jnp.stack([omega, bend], axis=-1)
 
     def slopes(y: _State, at):
@@ -85,7 +85,7 @@ def _integrate(matter, bent, rho_de, w_de) -> UniformTable:
         y = runge_kutta.step(slopes, y, at, _STEP)
         return y, (y.g, y.total)
 
-    first = -4.0 / 7.0 * (bent / H2)[0]  # order of a in D/a while matter dominates
+    first = -4.0 / 7.0 * (rho_k / H2)[0]  # the growing mode begins as D = a (1 - 4/7 a Omega_k/Omega_m)
     start = _State(1.0 + first, first, 1.0 + 0.5 * first)
     at = jnp.stack([functions[:-2:2], functions[1:-1:2], functions[2::2]], axis=1)
     _, (g, total) = jax.lax.scan(step, start, at)

@@ -37,7 +37,7 @@ class Epoch(NamedTuple):
     """The homogeneous universe at one time; densities over critical then, and today where the name ends with 0.
 
     Matter is b + cdm + the non-relativistic part rho - 3p of massive neutrinos; f_nu: massive neutrinos over matter,
-    f_b: baryons over matter, both today; matter_density: comoving, in solar masses / Mpc^3.
+    f_b: baryons over matter, both today; Omega_k = -K/(aH)^2; matter_density: comoving, in solar masses / Mpc^3.
     """
 
     z: Float[Array, ""]
