@@ -162,14 +162,18 @@ def of_camb(early: bool) -> dict[str, np.ndarray]:
     return {"tt": scalar[ELL, 0], "ee": scalar[ELL, 1], "pp": lensing[ELL], "pk": power.P(0.0, K)}
 
 
+def camb_low(name: str | None) -> dict[str, Any]:
+    """Settings of CAMB for low multipoles of a case, or of the plain point."""
+    return codes.camb_low(codes.camb_raised(PLAIN | PARAMETERS.get(name, {}), 60))
+
+
 def closed_of_camb() -> np.ndarray:
     """ln of TT of CAMB in closed space over that in flat space, at ELL below L_CLOSED."""
     codes.require("camb")
-    tt = []
-    for point in (PLAIN | PARAMETERS["closed"], PLAIN):
-        results = codes.camb_results(codes.camb_low(codes.camb_raised(point, 60)))
-        tt.append(results.get_unlensed_scalar_cls(lmax=L_CLOSED, raw_cl=True, CMB_unit=None)[:, 0])
-    return np.log(tt[0] / tt[1])[ELL[ELL < L_CLOSED]]
+    runs = (codes.camb_results(camb_low(name)) for name in ("closed", None))
+    tt, flat = (run.get_unlensed_scalar_cls(lmax=L_CLOSED, raw_cl=True, CMB_unit=None)[:, 0] for run in runs)
+    lowest = ELL[ELL < L_CLOSED]
+    return np.log(tt[lowest] / flat[lowest])
 
 
 def make(names: list[str]) -> None:
@@ -190,11 +194,7 @@ def make(names: list[str]) -> None:
             found["tt"][ELL < L_CLOSED] = closed_of_camb()
         arrays |= {f"{name}_{quantity}": value for quantity, value in found.items()}
     made = {"class": finished.class_version(), "made": datetime.now(UTC).date().isoformat(), "class_settings": settings}
-    made |= {
-        "camb": EARLY,
-        "camb_closed": {"tt": ELL[ELL < L_CLOSED].tolist()},
-        "sha256": finished.content_hash(arrays),
-    }
+    made |= {"camb": {"early": EARLY, "closed": camb_low("closed")}, "sha256": finished.content_hash(arrays)}
     save_npz(PATH, {**arrays, "provenance": np.array(json.dumps(made))})
     print(f"{PATH.name}: {PATH.stat().st_size / 1024:.0f} kB")
 
